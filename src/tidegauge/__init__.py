@@ -1,0 +1,1 @@
+"""A streaming model performance monitor for predictions whose labels come late."""

@@ -1,0 +1,265 @@
+"""Kafka: batches in, rows out, and the topics themselves. The one importer of confluent_kafka's clients.
+
+A `BatchConsumer` belongs to the thread that made it: from confluent-kafka 2.16 a call from another
+thread waits behind `consume()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from tidegauge.config import Kafka
+from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
+
+Partition = tuple[str, int]  # topic, partition
+
+# Reasons in operations: librdkafka waits a second after a full queue, which shows as stalls.
+_CONSUMER = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "fetch.queue.backoff.ms": 20,
+    "fetch.wait.max.ms": 50,
+    "queued.max.messages.kbytes": 65_536,
+    "allow.auto.create.topics": False,
+}
+# Not compressed unless kafka.options say so: clients without the codec could not read the alerts.
+# Without gaps: a row that is missing between two delivered ones would be dropped on replay.
+_PRODUCER = {
+    "log_level": 3,  # errors: its warning that the gapless guarantee is experimental says nothing new
+    "enable.idempotence": True,
+    "enable.gapless.guarantee": True,
+    "message.timeout.ms": 0,
+    "linger.ms": 5,
+    "batch.size": 1_000_000,
+    "message.max.bytes": 16_000_000,
+    "queue.buffering.max.messages": 200_000,
+}
+_FLUSH_STEP_SECONDS = 0.5
+
+
+class Record(NamedTuple):
+    """A message of a topic; its time is -1 where the broker does not know it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Ownership(NamedTuple):
+    """What to do when partitions come and go; called by `take` and `close`, in their thread.
+
+    `gained` returns the offset at which to start each partition, None for the group's own.
+    `given_up` may still commit, `lost` may not: another worker owns the partitions already.
+    """
+
+    gained: Callable[[list[Partition]], Mapping[Partition, int | None]]
+    given_up: Callable[[list[Partition]], None]
+    lost: Callable[[list[Partition]], None]
+
+
+class BatchConsumer:
+    """A member of a consumer group that takes batches and commits only what it is told."""
+
+    def __init__(
+        self, settings: Kafka, group: str, topics: list[str], ownership: Ownership
+    ) -> None:
+        self._ownership = ownership
+        self._consumer = Consumer(
+            {
+                **_CONSUMER,
+                **settings.options,
+                "bootstrap.servers": settings.bootstrap_servers,
+                "group.id": f"{settings.group}.{group}",
+                "session.timeout.ms": settings.session_timeout_ms,
+                "auto.offset.reset": settings.start,
+            },
+            logger=None,
+        )
+        self._consumer.subscribe(
+            topics, on_assign=self._gain, on_revoke=self._give_up, on_lost=self._lose
+        )
+
+    def take(self, count: int, seconds: float) -> list[Record]:
+        """Return up to `count` records; waits for them no longer than `seconds`.
+
+        Raises Unavailable where the broker reports an error that stops reading.
+        """
+        try:
+            messages = self._consumer.consume(count, seconds)
+        except KafkaException as error:
+            raise _translated(error) from error
+        return [_record(message) for message in messages if _is_data(message)]
+
+    def assigned(self) -> list[Partition]:
+        """Return the partitions that are owned now."""
+        return [(each.topic, each.partition) for each in self._consumer.assignment()]
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """Return the offset after the last record, as of the last fetch; None where not known."""
+        with contextlib.suppress(KafkaException):
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+            return int(high) if high >= 0 else None
+        return None
+
+    def start_offset(self, partition: Partition) -> int | None:
+        """Return the offset that the group committed, None where it did not.
+
+        Raises Unavailable where the broker does not answer.
+        """
+        try:
+            committed = self._consumer.committed([TopicPartition(*partition)], timeout=10)[0]
+        except KafkaException as error:
+            raise _translated(error) from error
+        return committed.offset if committed.offset >= 0 else None
+
+    def first_offset(self, partition: Partition) -> int:
+        """Return the offset of the oldest record that the topic still has.
+
+        Raises Unavailable where the broker does not answer.
+        """
+        try:
+            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=10)
+        except KafkaException as error:
+            raise _translated(error) from error
+        return int(low)
+
+    def commit(self, next_offsets: Mapping[Partition, int]) -> None:
+        """Store for the group the offsets to read next.
+
+        Raises Unavailable where the broker refuses, as it does when the partition has moved.
+        """
+        if next_offsets:
+            offsets = [TopicPartition(*part, offset) for part, offset in next_offsets.items()]
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                raise _translated(error) from error
+
+    def close(self) -> None:
+        """Give up the partitions and leave the group."""
+        self._consumer.close()
+
+    def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
+        starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
+        for each in gained:
+            offset = starts.get((each.topic, each.partition))
+            if offset is not None:
+                each.offset = offset
+        consumer.incremental_assign(gained)
+
+    def _give_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        self._ownership.given_up([(each.topic, each.partition) for each in given])
+        consumer.incremental_unassign(given)
+
+    def _lose(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._ownership.lost([(each.topic, each.partition) for each in lost])
+        consumer.incremental_unassign(lost)
+
+
+class RowProducer:
+    """An idempotent producer that knows of every message whether it was delivered."""
+
+    def __init__(self, settings: Kafka) -> None:
+        self._failed: KafkaError | None = None
+        self._producer = Producer(
+            {**_PRODUCER, **settings.options, "bootstrap.servers": settings.bootstrap_servers},
+            logger=None,
+        )
+
+    def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int = -1) -> None:
+        """Queue a message; waits where the queue is full."""
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, partition=partition, on_delivery=self._delivered
+                )
+            except BufferError:
+                self._producer.poll(0.05)
+            except KafkaException as error:
+                raise _translated(error) from error
+            else:
+                return
+
+    def flush(self, seconds: float) -> None:
+        """Return when every queued message is delivered.
+
+        Raises DeliveryFailed where the broker refused one, Unavailable after `seconds`.
+        """
+        waited = 0.0
+        while self._producer.flush(_FLUSH_STEP_SECONDS):
+            waited += _FLUSH_STEP_SECONDS
+            if self._failed is not None or waited >= seconds:
+                break
+        if self._failed is not None:
+            raise DeliveryFailed(f"the broker refused a message: {self._failed.str()}")
+        if len(self._producer):
+            raise Unavailable(f"{len(self._producer)} messages were not delivered in {seconds:g} s")
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises Unavailable where it has none."""
+        try:
+            found = self._producer.list_topics(topic, timeout=10).topics[topic]
+        except KafkaException as error:
+            raise _translated(error) from error
+        if found.error or not found.partitions:
+            raise Unavailable(f"topic {topic} does not exist: run `tidegauge topics create`")
+        return len(found.partitions)
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error
+
+
+def ends(records: Iterable[Record]) -> dict[Partition, int]:
+    """Return the next offset to read of every partition among the records."""
+    return {(record.topic, record.partition): record.offset + 1 for record in records}
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp_ms = message.timestamp()
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        message.key(),
+        message.value(),
+    )
+
+
+def _is_data(message: Message) -> bool:
+    """Return whether a message is one; raises where it is an error that does not pass by itself."""
+    error = message.error()
+    if error is None:
+        return True
+    if error.fatal():
+        raise DeliveryFailed(f"the consumer cannot go on: {error.str()}")
+    if error.code() in _STOPPING:
+        raise Unavailable(f"{message.topic() or 'the broker'}: {error.str()}")
+    return False  # the client reconnects and retries by itself
+
+
+_STOPPING = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTO_OFFSET_RESET}
+)
+
+
+def _translated(error: KafkaException) -> TidegaugeError:
+    cause: Any = error.args[0]
+    return DeliveryFailed(cause.str()) if cause.fatal() else Unavailable(cause.str())

@@ -1,0 +1,158 @@
+"""Redis state: what others read (`tg:`), and the monitor's snapshots (`tgs:`).
+
+A snapshot is one hash with the epoch, the next offset, a checksum and the packed state; it and its
+predecessor stay. Only the owner of the newest epoch may write: an epoch is claimed when a
+partition is gained, so what a former owner still sends is refused.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import redis
+
+from tidegauge import keys
+from tidegauge.config import Redis
+from tidegauge.errors import SnapshotError, TidegaugeError, Unavailable
+
+_SAVE = """
+if tonumber(redis.call('GET', KEYS[3]) or '0') ~= tonumber(ARGV[1]) then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'offset', ARGV[2], 'checksum', ARGV[3], 'state', ARGV[4])
+return 1
+"""
+
+Writes = Mapping[str, Mapping[str, str]]  # hash key -> field -> text
+
+
+class Snapshot(NamedTuple):
+    """A monitor's state, and the offset of the first block that it has not seen."""
+
+    offset: int
+    state: bytes
+
+
+class RedisState:
+    """Reads and writes the state of a deployment; safe to share between threads."""
+
+    def __init__(self, settings: Redis) -> None:
+        self._redis = redis.Redis.from_url(
+            settings.url,
+            socket_timeout=settings.timeout_seconds,
+            socket_connect_timeout=settings.timeout_seconds,
+        )
+        self._save = self._redis.register_script(_SAVE)
+
+    def claim(self, partition: int) -> int:
+        """Return a new epoch for a partition; every older one is refused from now on."""
+        with _translated():
+            return int(cast(Any, self._redis.incr(f"tgs:{{{partition}}}:epoch")))
+
+    def load(self, partition: int) -> Snapshot | None:
+        """Return the newest snapshot that is whole, or None where there is none.
+
+        Raises SnapshotError where there are snapshots and none is whole.
+        """
+        damaged = False
+        for key in _snapshot_keys(partition):
+            with _translated():
+                fields = cast(dict[bytes, bytes], self._redis.hgetall(key))
+            if fields and _checksum(fields.get(b"state", b"")) == fields.get(b"checksum"):
+                return Snapshot(int(fields[b"offset"]), fields[b"state"])
+            damaged = damaged or bool(fields)
+        if damaged:
+            raise SnapshotError(f"tgs:{{{partition}}}: no snapshot of this partition is whole")
+        return None
+
+    def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
+        """Store a snapshot; return False where the epoch is no longer the newest."""
+        keys = [*_snapshot_keys(partition), f"tgs:{{{partition}}}:epoch"]
+        checksum = _checksum(snapshot.state)
+        with _translated():
+            stored = self._save(keys=keys, args=[epoch, snapshot.offset, checksum, snapshot.state])
+        return bool(stored)
+
+    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+        """Write public hashes; return False where the epoch is no longer the newest."""
+        guard = f"tgs:{{{partition}}}:epoch"
+        with _translated(), self._redis.pipeline() as pipeline:
+            cast(Any, pipeline).watch(guard)
+            newest = cast(Any, pipeline.get(guard))
+            if int(newest or 0) != epoch:
+                return False
+            pipeline.multi()
+            for key, fields in writes.items():
+                pipeline.hset(key, mapping=cast(Any, fields))
+            try:
+                pipeline.execute()
+            except redis.WatchError:
+                return False
+        return True
+
+    def write(self, writes: Writes) -> None:
+        """Write hashes that no epoch guards."""
+        with _translated(), self._redis.pipeline(transaction=False) as pipeline:
+            for key, fields in writes.items():
+                pipeline.hset(key, mapping=cast(Any, fields))
+            pipeline.execute()
+
+    def add_members(self, key: str, members: list[str]) -> None:
+        """Add texts to a set."""
+        if members:
+            with _translated():
+                self._redis.sadd(key, *members)
+
+    def members(self, key: str) -> set[str]:
+        """Return the texts of a set."""
+        with _translated():
+            return {member.decode() for member in cast(set[bytes], self._redis.smembers(key))}
+
+    def log_alert(self, incident_id: str, alert: bytes, firing: bool) -> None:
+        """Put an alert into the capped log, and into or out of the hash of active ones."""
+        with _translated(), self._redis.pipeline() as pipeline:
+            if firing:
+                pipeline.hset(keys.ALERTS_ACTIVE, incident_id, cast(Any, alert))
+            else:
+                pipeline.hdel(keys.ALERTS_ACTIVE, incident_id)
+            pipeline.lrem(keys.ALERTS_LOG, 0, cast(Any, alert))  # a replay's twin
+            pipeline.lpush(keys.ALERTS_LOG, alert)
+            pipeline.ltrim(keys.ALERTS_LOG, 0, keys.ALERTS_LOG_LENGTH - 1)
+            pipeline.execute()
+
+    def require(self) -> None:
+        """Raise Unavailable where Redis does not answer."""
+        with _translated():
+            self._redis.ping()
+
+    def ping(self) -> bool:
+        """Return whether Redis answers."""
+        try:
+            self.require()
+        except TidegaugeError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+
+def _snapshot_keys(partition: int) -> tuple[str, str]:
+    return f"tgs:{{{partition}}}", f"tgs:{{{partition}}}:previous"
+
+
+def _checksum(state: bytes) -> bytes:
+    return f"{zlib.crc32(state):08x}".encode()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.OutOfMemoryError) as error:
+        raise Unavailable(f"Redis: {error}") from error
+    except redis.RedisError as error:
+        raise TidegaugeError(f"Redis: {error}") from error

@@ -1,0 +1,178 @@
+"""The worker: one Faust application with the stages as services, two agents, and two health pages.
+
+Faust owns the lifecycle, the agents on topics of low rate, and the web. The agent on
+`tidegauge.control` hands a request on to the observations of the model it names, so that it takes
+effect between two blocks and a replay meets it at the same place. The agent on `alerts` keeps the
+list of active alerts in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import faust
+import msgspec
+
+from tidegauge import keys
+from tidegauge.adapters.kafka import RowProducer
+from tidegauge.adapters.redis_state import RedisState
+from tidegauge.config import Settings
+from tidegauge.errors import Rejected, TidegaugeError
+from tidegauge.events import dead_letter
+from tidegauge.records import Alert, Control
+from tidegauge.stages.join import JoinStage, destination
+from tidegauge.stages.monitor import CONTROL_KEY, MonitorStage
+from tidegauge.stages.runner import Stage, StageService
+
+_log = logging.getLogger("tidegauge")
+
+ROLES = ("join", "monitor", "control")
+PRESENCE_SECONDS = 1.0
+
+
+def run(settings: Settings, roles: frozenset[str]) -> int:
+    """Run a worker until SIGTERM or SIGINT, and return its exit code.
+
+    Raises Unavailable where Redis or a topic is missing at the start.
+    """
+    state = RedisState(settings.redis)
+    state.require()
+    producer = RowProducer(settings.kafka)
+    names = settings.topics
+    for topic in (names.predictions, names.labels, names.observations, names.control, names.alerts):
+        producer.partitions(topic)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    worker = faust.Worker(create_app(settings, roles, state), loglevel="info", redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+class WorkerApp(faust.App):
+    """A Faust application whose stages start and stop with it."""
+
+    stages: Sequence[StageService] = ()
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        return [*super().on_init_dependencies(), *self.stages]
+
+
+def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> WorkerApp:
+    """Return the application of one worker: the stages of its roles, the agents, the pages."""
+    session_seconds = settings.kafka.session_timeout_ms / 1_000
+    app = WorkerApp(
+        f"{settings.kafka.group}.control",
+        broker=[f"kafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
+        broker_session_timeout=session_seconds,
+        broker_heartbeat_interval=session_seconds / 4,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_host=settings.web.host,
+        web_bind=settings.web.host,
+        web_port=settings.web.port,
+        web_enabled=settings.web.port > 0,
+    )
+    builders: dict[str, Callable[[], Stage]] = {
+        "join": lambda: JoinStage(settings, state),
+        "monitor": lambda: MonitorStage(settings, state),
+    }
+    app.stages = [StageService(name, build) for name, build in builders.items() if name in roles]
+    _add_control_agent(app, settings)
+    _add_alerts_agent(app, settings, state)
+    _add_pages(app, state)
+    _add_presence(app, roles, state)
+    return app
+
+
+def _add_control_agent(app: WorkerApp, settings: Settings) -> None:
+    control = _raw_topic(app, settings.topics.control)
+    observations = _raw_topic(app, settings.topics.observations)
+    deadletter = _raw_topic(app, settings.topics.deadletter)
+    partitions = RowProducer(settings.kafka).partitions(settings.topics.observations)
+
+    @app.agent(control, name="control")
+    async def control_agent(stream: faust.StreamT[bytes]) -> None:
+        async for event in stream.events():
+            try:
+                request = msgspec.json.decode(event.value, type=Control)
+            except msgspec.MsgspecError as error:
+                _log.warning("control: %s", error)
+                letter = dead_letter(
+                    Rejected("malformed", str(error)),
+                    event.message.topic,
+                    event.message.partition,
+                    event.message.offset,
+                    event.value,
+                )
+                await deadletter.send(value=msgspec.json.encode(letter))
+                continue
+            partition = destination(request.model_id, partitions)
+            await observations.send(key=CONTROL_KEY, value=event.value, partition=partition)
+
+
+def _add_alerts_agent(app: WorkerApp, settings: Settings, state: RedisState) -> None:
+    @app.agent(_raw_topic(app, settings.topics.alerts), name="alerts")
+    async def alerts_agent(stream: faust.StreamT[bytes]) -> None:
+        async for value in stream:
+            try:
+                alert = msgspec.json.decode(value, type=Alert)
+            except msgspec.MsgspecError as error:
+                _log.warning("alerts: somebody else's message: %s", error)
+                continue
+            firing = alert.status == "firing"
+            await asyncio.to_thread(state.log_alert, alert.incident_id, value, firing)
+
+
+def _add_pages(app: WorkerApp, state: RedisState) -> None:
+    @app.page("/livez")
+    async def livez(web: Any, request: Any) -> Any:
+        """Answers 200 while every stage's thread moves, if only to wait for a server."""
+        alive = {stage.name: stage.alive() for stage in app.stages}
+        return web.json({"stages": alive}, status=200 if all(alive.values()) else 503)
+
+    @app.page("/readyz")
+    async def readyz(web: Any, request: Any) -> Any:
+        """Answers 200 when every stage is at work and Redis answers; else 503 and why."""
+        redis_answers = await asyncio.to_thread(state.ping)
+        stages = {
+            stage.name: {"ready": stage.ready(), "trouble": stage.trouble, "restarts": stage.restarts}
+            for stage in app.stages
+        }
+        ready = redis_answers and all(stage.ready() for stage in app.stages)
+        status = 200 if ready else 503
+        return web.json({"ready": ready, "redis": redis_answers, "stages": stages}, status=status)
+
+
+def _add_presence(app: WorkerApp, roles: frozenset[str], state: RedisState) -> None:
+    started_ms = int(time.time() * 1_000)
+    name = f"{platform.node()}:{os.getpid()}"
+
+    @app.timer(PRESENCE_SECONDS)
+    async def presence() -> None:
+        """Says in Redis that this worker is there, and how far it is."""
+        card = {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "roles": sorted(roles),
+            "started_ms": started_ms,
+            "seen_ms": int(time.time() * 1_000),
+            "processed": {stage.name: stage.processed for stage in app.stages},
+            "trouble": {stage.name: stage.trouble for stage in app.stages if stage.trouble},
+        }
+        try:
+            await asyncio.to_thread(state.write, {keys.WORKERS: {name: json.dumps(card)}})
+        except TidegaugeError as error:
+            _log.warning("presence: %s", error)
+
+
+def _raw_topic(app: faust.App, name: str) -> Any:
+    return app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)

@@ -1,0 +1,208 @@
+"""Builds blocks row by row: where decoded events become columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import (
+    NO_TEXT,
+    Block,
+    Labelled,
+    Layout,
+    OutcomeRows,
+    Predicted,
+    PredictionRows,
+    Ragged,
+    Scalar,
+    Trigger,
+)
+
+
+class _RaggedBuilder:
+    def __init__(self, code: Any) -> None:
+        self._code = code
+        self._layouts: dict[Layout, int] = {}
+        self._layout: list[int] = []
+        self._values: list[float] = []
+
+    def append(self, mapping: Mapping[str, Any]) -> None:
+        values = mapping.values()
+        text = tuple([isinstance(value, str) for value in values])
+        layout = Layout(tuple(mapping), text)
+        self._layout.append(self._layouts.setdefault(layout, len(self._layouts)))
+        if True in text or None in values:
+            self._values.extend(map(self._number, values))
+        else:
+            self._values.extend(values)
+
+    def _number(self, value: Any) -> float:
+        if value is None:
+            return np.nan
+        return float(self._code(value)) if isinstance(value, str) else value
+
+    def build(self) -> Ragged:
+        return Ragged(
+            tuple(self._layouts),
+            np.array(self._layout, np.int32),
+            np.array(self._values, np.float64),
+        )
+
+
+@dataclass(slots=True)
+class BlockBuilder:
+    """Collects rows and builds a block of them; the rows keep the order of the calls.
+
+    >>> from tidegauge.block import Labelled, Predicted, Trigger
+    >>> builder = BlockBuilder()
+    >>> what = Predicted("churn", "v1", (), 0, 1, 0.9, None)
+    >>> builder.outcome("a", 7, Trigger("labels", 0, 5), what, Labelled(True, 1.0, {}), 60_000, 0, 1)
+    >>> builder.build().outcomes.score.tolist()
+    [0.9]
+    """
+
+    _strings: dict[str, int] = field(default_factory=dict)
+    _segments: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
+    _sources: dict[tuple[str, int], int] = field(default_factory=dict)
+    _predictions: list[tuple[Any, ...]] = field(default_factory=list)
+    _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
+    _maps: dict[str, _RaggedBuilder] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._predictions) + len(self._outcomes)
+
+    def prediction(
+        self,
+        prediction_id: str,
+        id_hash: int,
+        trigger: Trigger,
+        predicted: Predicted,
+        features: Mapping[str, Scalar | None],
+        latency_ms: float | None,
+        resources: Mapping[str, float],
+        entity_id: str | None,
+    ) -> None:
+        """Append the row of an accepted prediction."""
+        self._map("predictions.features", features)
+        self._map("predictions.resources", resources)
+        self._predictions.append(
+            (
+                *self._shared("predictions", prediction_id, id_hash, trigger, predicted),
+                np.nan if latency_ms is None else latency_ms,
+                NO_TEXT if entity_id is None else self._code(entity_id),
+            )
+        )
+
+    def outcome(
+        self,
+        prediction_id: str,
+        id_hash: int,
+        trigger: Trigger,
+        predicted: Predicted,
+        labelled: Labelled,
+        labelled_at_ms: int,
+        revision: int,
+        sign: int,
+    ) -> None:
+        """Append the row of an outcome, or with sign -1 of one that a correction takes back."""
+        self._map("outcomes.kpis", labelled.kpis)
+        self._outcomes.append(
+            (
+                *self._shared("outcomes", prediction_id, id_hash, trigger, predicted),
+                *self._number_and_text(labelled.label),
+                labelled_at_ms,
+                labelled.weight,
+                revision,
+                sign,
+            )
+        )
+
+    def build(self) -> Block:
+        """Return the block of all rows appended so far."""
+        return Block(
+            strings=tuple(self._strings),
+            segments=tuple(self._segments),
+            sources=tuple(self._sources),
+            predictions=self._columns(PredictionRows, "predictions", self._predictions),
+            outcomes=self._columns(OutcomeRows, "outcomes", self._outcomes),
+        )
+
+    def _shared(
+        self, table: str, prediction_id: str, id_hash: int, trigger: Trigger, row: Predicted
+    ) -> tuple[Any, ...]:
+        source = (trigger.topic, trigger.partition)
+        proba = row.proba
+        self._map(f"{table}.proba", proba if isinstance(proba, dict) else {})
+        return (
+            self._sources.setdefault(source, len(self._sources)),
+            trigger.offset,
+            self._code(row.model_id),
+            self._code(row.model_version),
+            self._segments.setdefault(row.segments, len(self._segments)),
+            id_hash,
+            prediction_id,
+            row.predicted_at_ms,
+            *self._number_and_text(row.prediction),
+            np.nan if proba is None or isinstance(proba, dict) else proba,
+            np.nan if row.business_value is None else row.business_value,
+        )
+
+    def _code(self, text: str) -> int:
+        return self._strings.setdefault(text, len(self._strings))
+
+    def _number_and_text(self, value: Scalar | list[Any]) -> tuple[float, int]:
+        if isinstance(value, str):
+            return np.nan, self._code(value)
+        if isinstance(value, list):
+            return np.nan, self._code(json.dumps(value))
+        return float(value), NO_TEXT
+
+    def _map(self, name: str, mapping: Mapping[str, Any]) -> None:
+        builder = self._maps.get(name)
+        if builder is None:
+            builder = self._maps[name] = _RaggedBuilder(self._code)
+        builder.append(mapping)
+
+    def _columns(self, rows_class: Any, table: str, rows: list[tuple[Any, ...]]) -> Any:
+        columns = list(zip(*rows, strict=True)) or [()] * len(_DTYPES[table])
+        named: dict[str, Any] = {
+            name: tuple(column) if dtype is None else np.array(column, dtype)
+            for (name, dtype), column in zip(_DTYPES[table].items(), columns, strict=True)
+        }
+        for name in _MAPS[table]:
+            builder = self._maps.get(f"{table}.{name}") or _RaggedBuilder(self._code)
+            named[name] = builder.build()
+        return rows_class(**named)
+
+
+_SHARED: dict[str, Any] = {
+    "source": np.int32,
+    "offset": np.int64,
+    "model": np.int32,
+    "version": np.int32,
+    "segments": np.int32,
+    "id_hash": np.uint64,
+    "prediction_id": None,
+    "predicted_at_ms": np.int64,
+    "number": np.float64,
+    "text": np.int32,
+    "score": np.float64,
+    "business_value": np.float64,
+}
+_DTYPES: dict[str, dict[str, Any]] = {
+    "predictions": _SHARED | {"latency_ms": np.float64, "entity": np.int32},
+    "outcomes": _SHARED
+    | {
+        "label_number": np.float64,
+        "label_text": np.int32,
+        "labelled_at_ms": np.int64,
+        "weight": np.float64,
+        "revision": np.int32,
+        "sign": np.float64,
+    },
+}
+_MAPS = {"predictions": ("proba", "features", "resources"), "outcomes": ("proba", "kpis")}

@@ -1,0 +1,302 @@
+"""Settings: frozen, read once by `load()` from one TOML file and the environment.
+
+Every key has a default that runs on one machine. `TIDEGAUGE_<SECTION>__<KEY>` in the environment
+overrides the file: `TIDEGAUGE_REDIS__URL=redis://db:6379/0`; with `_FILE` at its end it names a file
+that holds the value. A key that nobody knows stops the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tidegauge.errors import ConfigError
+
+Positive = Annotated[int, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the TOML file."""
+
+
+class Kafka(Section, frozen=True):
+    bootstrap_servers: str = "127.0.0.1:9092"
+    group: str = "tidegauge"  # prefix of the consumer groups: <group>.join, <group>.monitor
+    session_timeout_ms: Positive = 10_000
+    options: dict[str, str | int | float | bool] = {}  # any librdkafka key: security.protocol, ...
+    start: Literal["earliest", "latest"] = "earliest"  # where a new group begins
+
+
+class Topics(Section, frozen=True):
+    predictions: str = "predictions"
+    labels: str = "labels"
+    observations: str = "tidegauge.observations"
+    deadletter: str = "tidegauge.deadletter"
+    control: str = "tidegauge.control"
+    alerts: str = "alerts"
+    partitions: Positive = 4  # of predictions, labels and observations; the others have one
+    replication: Positive = 1
+
+
+class Redis(Section, frozen=True):
+    url: str = "redis://127.0.0.1:6379/0"
+    timeout_seconds: Annotated[float, Meta(gt=0)] = 5.0
+
+
+class Limits(Section, frozen=True):
+    """What one event may cost, so that a broken producer cannot exhaust memory downstream."""
+
+    message_bytes: Positive = 262_144  # 4 kB of features is usual; 256 kB leaves room for lists
+    id_bytes: Positive = 256  # UUIDs take 36; composite keys fit
+    features: Positive = 2_000  # wide tabular models have hundreds
+    segments: Positive = 16  # fields of `segments` in one event
+    classes: Positive = 1_000  # keys of `prediction_proba`
+    text_bytes: Positive = 4_096  # a text value in any field
+    list_items: Positive = 1_000  # a ranked list or a set of relevant items
+    future_seconds: Positive = 600  # clock skew that is still believed
+    revisions: Positive = 32  # corrections kept for one label
+    models: Positive = 100_000  # model versions one deployment watches
+    segment_values: Positive = 200  # values watched for one segment field of one version
+
+
+class Join(Section, frozen=True):
+    horizon_seconds: Positive = 7 * 86_400  # a label further away than this does not match
+    lateness_seconds: Positive = 3_600  # how far out of order the topics may be before a purge
+    shards: Positive = 16  # fixed once data is there; each is one script call a batch
+    buckets: Positive = 1_024  # hashes a shard; aim at 64 waiting predictions in each
+    batch: Positive = 4_000  # events taken at once under load
+    linger_ms: Positive = 50  # how long a quiet topic is waited for
+
+
+class Model(Section, frozen=True):
+    """What Tidegauge should know of one model; every key can be left out."""
+
+    task: Literal["binary", "multiclass", "regression", "ranking"] | None = None  # inferred
+    positive_class: str | None = None  # of binary tasks; else the greater in sort order
+    segments: tuple[str, ...] = ()  # fields of `segments` to watch apart
+    baseline: dict[str, float] = {}  # metric to value, from training or validation
+    detectors: tuple[str, ...] = ()  # of river, by name; else drift.detectors
+
+
+class Monitor(Section, frozen=True):
+    count_windows: tuple[Positive, ...] = (1_000,)  # the last N outcomes
+    time_windows: tuple[str, ...] = ("1h", "24h", "7d")  # of event time: number and s, m, h or d
+    panes: Positive = 12  # time steps of a window
+    confidence: Share = 0.95  # of every interval
+    score_bins: Positive = 200  # of probability, for ROC AUC and PR AUC in time windows
+    calibration_bins: Positive = 15  # of probability, for ECE
+    classes: Annotated[int, Meta(ge=2, le=1_000)] = 64  # told apart in a model; the rest are one
+    baseline_outcomes: Positive = 1_000  # first outcomes of a version, where none is configured
+    inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided
+    snapshot_seconds: Annotated[float, Meta(gt=0)] = 5.0
+    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # metric state in Redis is at most so old
+
+
+class Rule(Section, frozen=True):
+    """Fires when `metric` over `window` is worse than `baseline * factor` so many times in a row."""
+
+    metric: str
+    window: str = "1000"  # a count or a time window of [monitor]
+    factor: Annotated[float, Meta(gt=0)] = 0.9  # below 1 for scores, above 1 for errors
+    min_samples: Positive = 200
+    consecutive: Positive = 3
+    every_outcomes: Positive = 100  # an evaluation each so many outcomes of the series
+    models: tuple[str, ...] = ()  # empty: all
+
+
+class Drift(Section, frozen=True):
+    detectors: tuple[str, ...] = ("adwin",)  # on the error of each series, by river's name in lower case
+    every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
+    resolve_after: Positive = 1_000  # outcomes without a new change that resolve a detector's alarm
+    psi_threshold: Annotated[float, Meta(gt=0)] = 0.2
+    bins: Annotated[int, Meta(ge=2, le=200)] = 10  # quantile bins of a numeric feature
+    reference_rows: Positive = 5_000  # first rows of a version that freeze the bins
+    min_samples: Positive = 500  # rows in the window before PSI is judged
+    window: str = "24h"
+    consecutive: Positive = 3
+    max_categories: Positive = 100  # the rest is counted together
+
+
+class Web(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 6_066
+
+
+DEFAULT_RULES = (
+    Rule(metric="accuracy"),
+    Rule(metric="f1"),
+    Rule(metric="mae", factor=1.1),
+)
+
+
+class Settings(Section, frozen=True):
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    redis: Redis = Redis()
+    limits: Limits = Limits()
+    join: Join = Join()
+    monitor: Monitor = Monitor()
+    drift: Drift = Drift()
+    web: Web = Web()
+    models: dict[str, Model] = {}
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+
+    def model(self, model_id: str) -> Model:
+        """Return what is configured for a model, or the defaults."""
+        return self.models.get(model_id, _UNCONFIGURED)
+
+
+_UNCONFIGURED = Model()
+
+
+def duration_ms(text: str) -> int:
+    """Return the milliseconds of a duration such as `90s`, `5m`, `24h` or `7d`.
+
+    >>> duration_ms("24h")
+    86400000
+    """
+    unit = _UNITS_MS.get(text[-1:])
+    number = text[:-1]
+    if unit is None or not number.isdecimal() or int(number) == 0:
+        raise ConfigError(f"expected a duration such as 90s, 5m, 24h or 7d, got {text!r}")
+    return int(number) * unit
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of the TOML file at `path` (defaults without one) under the environment.
+
+    Raises ConfigError naming the key, what was expected and what came.
+    """
+    tree = _read(path) if path else {}
+    for name, text in sorted(environment.items()):
+        _override(tree, name, text)
+    where = path or "environment"
+    if unknown := unknown_keys(tree):
+        raise ConfigError(f"{where}: " + "; ".join(unknown))
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    _check(settings)
+    return settings
+
+
+def unknown_keys(tree: Mapping[str, Any]) -> list[str]:
+    """Return a line for each key that no setting has, with the nearest that one has.
+
+    >>> unknown_keys({"redis": {"ulr": "redis://db"}})
+    ['redis.ulr: no such key; did you mean redis.url?']
+    """
+    return list(_unknown(tree, msgspec.inspect.type_info(Settings), ""))
+
+
+def _unknown(value: Any, expected: msgspec.inspect.Type, path: str) -> Iterator[str]:
+    if isinstance(expected, msgspec.inspect.StructType) and isinstance(value, Mapping):
+        fields = {field.name: field.type for field in expected.fields}
+        for key, item in value.items():
+            if key in fields:
+                yield from _unknown(item, fields[key], f"{path}{key}.")
+            else:
+                yield f"{path}{key}: no such key; {_nearest(key, list(fields), path)}"
+    elif isinstance(expected, msgspec.inspect.DictType) and isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unknown(item, expected.value_type, f"{path}{key}.")
+    elif isinstance(expected, msgspec.inspect.VarTupleType) and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unknown(item, expected.item_type, f"{path[:-1]}[{index}].")
+
+
+def _nearest(key: str, known: list[str], path: str) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {path}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _override(tree: dict[str, Any], name: str, text: str) -> None:
+    prefix, _, rest = name.partition("_")
+    section, *keys = rest.lower().split("__")
+    if prefix != "TIDEGAUGE":
+        return
+    if not keys:
+        _check_name(name, section)
+        return
+    value: Any = _toml_value(text)
+    if name.endswith("_FILE"):
+        keys[-1] = keys[-1].removesuffix("_file")
+        value = _secret(name, Path(text))
+    if (section, keys[0]) == ("kafka", "options") and len(keys) == 2:
+        keys[1] = librdkafka_name(keys[1])
+    _put(tree, [section, *keys], value, name)
+
+
+def librdkafka_name(name: str) -> str:
+    """Return librdkafka's name of an option from one that may have no dots, as in Python or a shell.
+
+    >>> librdkafka_name("sasl_password"), librdkafka_name("log_level")
+    ('sasl.password', 'log_level')
+    """
+    return name if name == "log_level" or name.endswith("_cb") else name.replace("_", ".")
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any, name: str) -> None:
+    for index, key in enumerate(keys[:-1]):
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{name}: {'.'.join(keys[: index + 1])} is not a table")
+    tree[keys[-1]] = value
+
+
+def _check_name(name: str, rest: str) -> None:
+    """Raise ConfigError for `TIDEGAUGE_REDIS_URL`: it would be ignored and look as if it were not."""
+    for section in Settings.__struct_fields__:
+        if rest.startswith(f"{section}_"):
+            wanted = f"TIDEGAUGE_{section}__{rest.removeprefix(section + '_')}".upper()
+            raise ConfigError(f"{name}: expected two underscores after the section: {wanted}")
+
+
+def _secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: {path} cannot be read: {error}") from error
+
+
+def _toml_value(text: str) -> Any:
+    """Return the TOML value of `text`, or the text itself where it is none (a URL, a name)."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check(settings: Settings) -> None:
+    """Raise ConfigError where keys that are right alone do not fit together."""
+    for index, window in enumerate(settings.monitor.time_windows):
+        try:
+            duration_ms(window)
+        except ConfigError as error:
+            raise ConfigError(f"monitor.time_windows[{index}]: {error}") from error
+    windows = [str(n) for n in settings.monitor.count_windows] + list(settings.monitor.time_windows)
+    wanted = [(f"rules[{i}].window", rule.window) for i, rule in enumerate(settings.rules)]
+    for key, window in [*wanted, ("drift.window", settings.drift.window)]:
+        if window not in windows:
+            raise ConfigError(f"{key}: expected one of {', '.join(windows)}, got {window!r}")
+    duration_ms(settings.drift.window)

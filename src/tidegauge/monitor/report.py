@@ -1,0 +1,104 @@
+"""What others read in Redis, as hashes of texts; docs/redis.md tells every key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tidegauge import keys
+from tidegauge.drift.detectors import Detector
+from tidegauge.drift.distances import FeatureDrift
+from tidegauge.metrics.value import Value
+from tidegauge.monitor.roster import ModelState, SeriesKey
+
+Writes = dict[str, dict[str, str]]
+
+HISTORY_METRICS = (
+    "accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc", "log_loss", "brier",
+    "mae", "rmse", "bias", "r2",
+)  # fmt: skip
+
+
+class Report(NamedTuple):
+    """The models that were touched, and the hashes to write."""
+
+    models: list[str]
+    writes: Writes
+
+
+def metric_fields(window: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """Return the fields of metrics over a window: value, count, and interval where there is one.
+
+    >>> metric_fields("1h", {"mae": Value(0.5, 10, 0.4, 0.6)})
+    {'mae@1h': '0.5', 'mae@1h.n': '10', 'mae@1h.lo': '0.4', 'mae@1h.hi': '0.6'}
+    """
+    fields = {}
+    for metric, value in values.items():
+        fields[keys.metric_field(metric, window)] = keys.number_text(value.value)
+        fields[keys.metric_field(metric, window, "n")] = str(value.n)
+        fields[keys.metric_field(metric, window, "lo")] = keys.number_text(value.low)
+        fields[keys.metric_field(metric, window, "hi")] = keys.number_text(value.high)
+    return fields
+
+
+def confusion_field(window: str, classes: list[str], counts: list[list[int]]) -> dict[str, str]:
+    """Return the field of a confusion matrix: rows are actual classes, columns predicted ones."""
+    text = json.dumps({"classes": classes, "counts": counts})
+    return {keys.metric_field(keys.CONFUSION, window): text}
+
+
+def metrics_key(series: SeriesKey) -> str:
+    """Return the key of the metrics of a series."""
+    name, equals, value = (series.segment or "").partition("=")
+    return keys.metrics_key(series.model_id, series.version, (name, value) if equals else None)
+
+
+def model_fields(state: ModelState, held: int) -> dict[str, str]:
+    """Return what is known of a model; `held` outcomes wait for its task."""
+    return {
+        "task": state.task or "undecided",
+        "versions": json.dumps(state.versions),
+        "classes": json.dumps(state.classes),
+        "positive_class": state.positive or "",
+        "status": "active" if state.task else f"waiting for its task with {held} outcomes",
+        "watermark_ms": str(state.watermark_ms),
+        "last_seen_ms": str(state.watermark_ms),
+    }
+
+
+def history_field(at_ms: int, values: Mapping[str, Value]) -> dict[str, str]:
+    """Return the field of one pane of history: the main metrics as JSON under its start."""
+    main = {name: values[name].value for name in HISTORY_METRICS if name in values}
+    n = max((value.n for value in values.values()), default=0)
+    return {str(at_ms): json.dumps({"n": n, **main})}
+
+
+def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, str]:
+    """Return the fields of one feature's drift, or of the prediction's."""
+    verdict = {True: "drift", False: "stable", None: "undecided"}[found.drift]
+    return {
+        f"{name}.psi": keys.number_text(found.psi),
+        f"{name}.psi.threshold": keys.number_text(found.threshold),
+        f"{name}.psi.n": str(found.n),
+        f"{name}.psi.verdict": verdict,
+        f"{name}.psi.moved_most": cell or keys.UNDEFINED,
+    }
+
+
+def detector_fields(detector: Detector) -> dict[str, str]:
+    """Return the fields of a sequential detector on the error."""
+    name, last = f"error.{detector.name}", detector.last
+    return {
+        f"{name}.n": str(detector.seen),
+        f"{name}.changes": str(detector.changes),
+        f"{name}.last_n": str(last.seen) if last else keys.UNDEFINED,
+        f"{name}.last_worse": str(int(last.worse)) if last else keys.UNDEFINED,
+        f"{name}.before": keys.number_text(last.before if last else None),
+        f"{name}.after": keys.number_text(last.after if last else None),
+    }
+
+
+def merged(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return one hash of several."""
+    return {field: text for part in parts for field, text in part.items()}

@@ -1,0 +1,209 @@
+"""Who raises alerts: rules against baselines, detectors on the error, drift of the data.
+
+Everything is judged at block boundaries and in event time, so a replay raises the same alerts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import Floats, OutcomeRows
+from tidegauge.config import Rule, Settings, duration_ms
+from tidegauge.drift.baseline import Baselines
+from tidegauge.drift.detectors import Detector
+from tidegauge.drift.loss import loss_scale, scaled_loss
+from tidegauge.metrics.value import Value
+from tidegauge.monitor.quality import Errors, Quality
+from tidegauge.monitor.roster import Roster
+from tidegauge.monitor.shift import PREDICTION, Shift
+from tidegauge.monitor.traffic import Traffic
+from tidegauge.policy.alerts import build_alert, closing_alert
+from tidegauge.policy.incidents import IncidentKey, Incidents, Test
+from tidegauge.policy.rules import Judgement, judge, judge_detector, judge_psi, rule_name
+from tidegauge.records import Alert
+
+
+class Watched:
+    """What is kept of one series between evaluations."""
+
+    def __init__(self, baselines: Baselines, detectors: Iterable[Detector], rules: int) -> None:
+        self.baselines = baselines
+        self.detectors = list(detectors)
+        self.held: list[float] = []  # errors until their scale is known
+        self.scale: float | None = None
+        self.since = [0] * (rules + 1)  # outcomes since each rule, and the detectors, were judged
+
+    def take(self, errors: Floats, needed: int, scaled: bool) -> None:
+        """Count outcomes and show their errors [n] to the detectors, once they have a scale."""
+        self.since = [count + len(errors) for count in self.since]
+        if scaled and self.scale is None:
+            self.held += errors.tolist()
+            if len(self.held) < needed:
+                return
+            errors, self.held = np.array(self.held), []
+            self.scale = loss_scale(errors) or 1.0
+        losses = scaled_loss(errors, self.scale) if self.scale else errors
+        for detector in self.detectors:
+            detector.update(losses)
+
+    def due(self, which: int, every: int) -> bool:
+        """Return whether `every` outcomes came since it was last asked, and start anew if so."""
+        if self.since[which] < every:
+            return False
+        self.since[which] = 0
+        return True
+
+
+class Watch:
+    """Baselines, detectors and incidents of every series."""
+
+    def __init__(
+        self, settings: Settings, roster: Roster, quality: Quality, traffic: Traffic, shift: Shift
+    ) -> None:
+        self._settings = settings
+        self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
+        self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
+        self._watched: dict[int, Watched] = {}
+        self._incidents = Incidents()
+        self._silent_until: dict[tuple[str, str], int] = {}
+
+    def observe(self, rows: OutcomeRows, errors: Errors) -> None:
+        """Show the first labels of a block's outcomes to baselines and detectors."""
+        first = (rows.revision == 0) & (rows.sign > 0) & np.isfinite(errors.error)
+        kept = first[errors.row]
+        series, error = errors.series[kept], errors.error[errors.row[kept]]
+        order = np.argsort(series, kind="stable")
+        found, starts = np.unique(series[order], return_index=True)
+        for number, own in zip(found.tolist(), np.split(order, starts[1:]), strict=False):
+            regression = self._task(number) == "regression"
+            needed = self._settings.monitor.baseline_outcomes
+            self.watched(number).take(error[own], needed, scaled=regression)
+
+    def evaluate(self, touched: Iterable[int]) -> list[Alert]:
+        """Return the alerts that the series touched by a block call for now."""
+        alerts = []
+        for series in sorted(touched):
+            self._freeze(series)
+            for key, judgement, needed in self._judgements(series):
+                alerts += self._step(series, key, judgement, needed)
+        return alerts
+
+    def watched(self, series: int) -> Watched:
+        """Return what is kept of a series, new where nothing is."""
+        watched = self._watched.get(series)
+        if watched is None:
+            watched = self._watched[series] = self._new(series)
+        return watched
+
+    def silence(self, model_id: str, version: str, until_ms: int) -> None:
+        """Judge nothing of a version before event time `until_ms`."""
+        self._silent_until[model_id, version] = until_ms
+
+    def forget(self, model_id: str, version: str, now_ms: int) -> list[Alert]:
+        """Forget a version; return the alerts that resolve its open incidents."""
+        for series in self._roster.version_series(model_id, version):
+            self._watched.pop(series, None)
+        gone = self._incidents.forget(model_id, version)
+        return [closing_alert(key, step, now_ms) for key, step in gone]
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain state."""
+        watched = [
+            [
+                series,
+                {
+                    "baselines": one.baselines.dump(),
+                    "detectors": [detector.snapshot() for detector in one.detectors],
+                    "held": one.held,
+                    "scale": one.scale,
+                    "since": one.since,
+                },
+            ]
+            for series, one in self._watched.items()
+        ]
+        silent = [[*version, until_ms] for version, until_ms in self._silent_until.items()]
+        return {"watched": watched, "incidents": self._incidents.snapshot(), "silent": silent}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state()` returned; detectors that are no longer set are left out."""
+        self._incidents = Incidents.restore(state["incidents"])
+        self._silent_until = {(model, version): until for model, version, until in state["silent"]}
+        for series, kept in state["watched"]:
+            watched = self._watched[series] = self._new(series, kept["baselines"])
+            watched.held, watched.scale = list(kept["held"]), kept["scale"]
+            restored = {one.name: one for one in map(Detector.restore, kept["detectors"])}
+            watched.detectors = [restored.get(one.name, one) for one in watched.detectors]
+            if len(kept["since"]) == len(watched.since):
+                watched.since = list(kept["since"])
+
+    def _new(self, series: int, kept: dict[str, Any] | None = None) -> Watched:
+        key = self._roster.series[series]
+        model = self._settings.model(key.model_id)
+        configured = model.baseline if key.segment is None else {}
+        needed = self._settings.monitor.baseline_outcomes
+        baselines = Baselines.load(kept, configured, needed) if kept else Baselines(configured, needed)
+        names = model.detectors or self._settings.drift.detectors
+        return Watched(baselines, map(Detector, names), len(self._settings.rules))
+
+    def _task(self, series: int) -> str | None:
+        return self._roster.models[self._roster.series_model[series]].task
+
+    def _freeze(self, series: int) -> None:
+        """Keep the metrics of early production as baseline, once there are enough outcomes."""
+        baselines = self.watched(series).baselines
+        if not baselines.frozen:
+            early = self._quality.baseline(series)
+            if early is not None:
+                baselines.freeze(early | self._latencies(series))
+
+    def _latencies(self, series: int) -> dict[str, Value]:
+        values = self._traffic.values(series, self._longest) if self._longest else {}
+        return {name: value for name, value in values.items() if name.startswith("latency_")}
+
+    def _judgements(self, series: int) -> Iterator[tuple[IncidentKey, Judgement, int]]:
+        """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
+        watched, drift = self.watched(series), self._settings.drift
+        for which, rule in enumerate(self._settings.rules):
+            if self._applies(rule, series) and watched.due(which, rule.every_outcomes):
+                value = self._value(series, rule)
+                if value is not None:
+                    found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
+                    yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
+        if watched.due(-1, drift.every_outcomes):
+            for detector in watched.detectors:
+                found = judge_detector(detector, drift.min_samples, drift.resolve_after)
+                yield self._key(series, "detector", detector.name, "error"), found, drift.consecutive
+        if self._shift.due(series):
+            for verdict in self._shift.verdicts(series):
+                is_prediction = verdict.drift_type == "prediction_drift"
+                feature = None if is_prediction else verdict.name
+                found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
+                test: Test = "prediction_psi" if is_prediction else "feature_psi"
+                key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
+                yield key, found, drift.consecutive
+
+    def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Alert]:
+        now_ms = self._roster.watermark(series)
+        if now_ms < self._silent_until.get((key.model_id, key.model_version), 0):
+            return []
+        step = self._incidents.step(key, judgement.verdict, now_ms, needed)
+        return [build_alert(key, step, judgement, now_ms)] if step else []
+
+    def _applies(self, rule: Rule, series: int) -> bool:
+        return not rule.models or self._roster.series[series].model_id in rule.models
+
+    def _value(self, series: int, rule: Rule) -> Value | None:
+        """Return the value a rule judges; None where the task has no such metric."""
+        values = self._quality.values(series, rule.window, only={rule.metric})
+        if rule.metric not in values and rule.window in self._settings.monitor.time_windows:
+            values = self._traffic.values(series, rule.window)
+        return values.get(rule.metric)
+
+    def _coverage(self, series: int) -> float | None:
+        return self._traffic.coverage(series, self._longest) if self._longest else None
+
+    def _key(self, series: int, test: Test, rule: str, subject: str) -> IncidentKey:
+        return IncidentKey(*self._roster.series[series], test, rule, subject)

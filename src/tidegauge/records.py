@@ -1,0 +1,146 @@
+"""What crosses a boundary: the events users produce, and the records Tidegauge publishes.
+
+The JSON Schemas under `schemas/` are generated from these classes (`tidegauge schema`).
+Times on the wire are RFC 3339 text, or a number of seconds or milliseconds since the epoch;
+inside Tidegauge every time is an integer of milliseconds since the epoch (`_ms`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Id = Annotated[str, Meta(min_length=1)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Scalar = bool | Integer | float | str
+Time = Annotated[
+    str | int | float | None,
+    Meta(description="RFC 3339 text, or seconds or milliseconds since the epoch"),
+]
+
+
+class Prediction(Struct, frozen=True, gc=False, kw_only=True):
+    """A model's answer, as a service produces it to the topic `predictions`."""
+
+    prediction_id: Annotated[Id, Meta(description="joins the prediction with its label; unique")]
+    model_id: Id
+    model_version: Id
+    prediction: Annotated[
+        Scalar | list[str | Integer | float],
+        Meta(description="a class, a number, or a ranked list of items"),
+    ]
+    predicted_at: Time = None
+    prediction_proba: Annotated[
+        Probability | dict[str, Probability] | None,
+        Meta(description="probability of the positive class, or of each class"),
+    ] = None
+    features: dict[str, Scalar | None] = {}
+    segments: dict[str, str] = {}
+    entity_id: str | None = None
+    latency_ms: Annotated[float, Meta(ge=0)] | None = None
+    resources: Annotated[
+        dict[str, float], Meta(description="what serving cost, such as cpu, memory, gpu")
+    ] = {}
+    value: Annotated[float | None, Meta(description="business value at stake")] = None
+
+
+class Label(Struct, frozen=True, gc=False, kw_only=True):
+    """The truth about a prediction, as it becomes known, on the topic `labels`.
+
+    A later label with another value for the same `prediction_id` is a correction.
+    """
+
+    prediction_id: Id
+    label: Annotated[
+        Scalar | list[str | Integer | float],
+        Meta(description="the true class, the true number, or the relevant items"),
+    ]
+    labelled_at: Time = None
+    kpis: Annotated[
+        dict[str, float], Meta(description="what followed, such as revenue or satisfaction")
+    ] = {}
+    weight: Annotated[float, Meta(gt=0, description="weight of the outcome in metrics")] = 1.0
+
+
+# Why an event is in the dead-letter topic. The first group is decided on the event alone.
+REASONS = {
+    "malformed": "not a JSON object, truncated, not UTF-8, or nested too deeply",
+    "too_large": "more bytes than limits.message_bytes",
+    "missing_field": "a required field is absent",
+    "wrong_type": "a field has another type than the schema says",
+    "out_of_range": "a number, time or text outside what the field allows",
+    "from_the_future": "its time is later than the record's time by more than limits.future_seconds",
+    "too_many": "more features, segments, models or segment values than the limits allow",
+    "too_many_revisions": "more corrections of one label than limits.revisions",
+    "late": "a label further from its prediction than join.horizon_seconds",
+    "orphan": "a label whose prediction did not come within join.horizon_seconds",
+}
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An event that could not be used, on the topic `tidegauge.deadletter`: why, where from, and its bytes."""
+
+    reason: Annotated[str, Meta(description="one of: " + ", ".join(REASONS))]
+    detail: Annotated[str, Meta(description="what was expected and what came")]
+    path: Annotated[str, Meta(description="place inside the event, such as $.features.age")]
+    topic: str
+    partition: int
+    offset: int
+    value_base64: Annotated[
+        str | None,
+        Meta(description="the original bytes; absent for late discoveries: read them at the offset"),
+    ] = None
+    prediction_id: str | None = None
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """The numbers an alert rests on. What is undefined is null."""
+
+    metric: str
+    window: str
+    n: int
+    coverage: float | None = None
+    current: float | None = None
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+    threshold: float | None = None
+    detector: str | None = None
+    feature: str | None = None
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """A finding on the topic `alerts`: it fires once and is resolved once in an incident.
+
+    A replay publishes the same alert with the same `alert_id`: subscribers drop the ids they know.
+    """
+
+    alert_id: Annotated[str, Meta(description="identifies this message")]
+    incident_id: Annotated[str, Meta(description="shared by the firing alert and its resolution")]
+    status: Literal["firing", "resolved"]
+    kind: Literal["performance", "drift"]
+    drift_type: Literal["data_drift", "concept_drift", "prediction_drift"] | None = None
+    rule: str
+    model_id: str
+    model_version: str
+    segment: Annotated[str | None, Meta(description="name=value; null for the whole version")] = None
+    raised_at_ms: Annotated[int, Meta(description="event time of the evaluation")]
+    opened_at_ms: Annotated[int, Meta(description="event time at which the incident opened")]
+    message: str
+    evidence: Evidence
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """A request to the running workers, on the topic `tidegauge.control`.
+
+    `set_baseline` sets the named metrics' baseline, `reset` forgets a version's rolling state,
+    `silence` keeps a version's alerts from being published until `until_ms`.
+    """
+
+    action: Literal["set_baseline", "reset", "silence"]
+    model_id: Id
+    model_version: Id
+    metrics: dict[str, float] = {}
+    until_ms: int | None = None

@@ -1,0 +1,1 @@
+"""Stages: consume, process, produce, commit. Each file numbers its order in one place."""

@@ -1,0 +1,160 @@
+"""MONITOR: blocks of observations in, metric state and alerts out.
+
+The order of a step; every write replays harmlessly:
+1. take blocks
+2. observe them, each by the monitor of its partition: the models of a partition are its alone
+3. publish the alerts, and wait until they are delivered: ids are the same on a replay
+4. now and then, write metric state to Redis, refused where the partition has a newer owner
+5. less often, store a snapshot with the next offset, refused likewise
+6. commit that offset; the group's offset is a hint, the snapshot's is what a new owner starts at
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from tidegauge import keys
+from tidegauge.adapters import block_codec
+from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer
+from tidegauge.adapters.redis_state import RedisState, Snapshot
+from tidegauge.config import Settings
+from tidegauge.errors import SnapshotError, TidegaugeError
+from tidegauge.monitor import Monitor
+from tidegauge.records import Alert, Control
+
+_log = logging.getLogger("tidegauge")
+
+CONTROL_KEY = b"control"  # of a record that is a request, not a block
+_BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a join batch
+_LINGER_SECONDS = 0.02
+_FLUSH_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Owned:
+    """A partition that is this worker's: its monitor, its epoch, and how far it has read."""
+
+    monitor: Monitor
+    epoch: int
+    next_offset: int
+    saved_offset: int
+
+
+class MonitorStage:
+    """A member of the monitor group with a monitor for each of its partitions."""
+
+    def __init__(
+        self, settings: Settings, state: RedisState, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._owned: dict[int, Owned] = {}
+        self._joined = False
+        self._published = self._saved = clock()
+        self._producer = RowProducer(settings.kafka)
+        self._consumer = BatchConsumer(
+            settings.kafka,
+            "monitor",
+            [settings.topics.observations],
+            Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose),
+        )
+
+    def step(self) -> int:
+        """Take a batch of blocks through the stage; the numbers are those of the module's text."""
+        records = self._consumer.take(_BLOCKS, _LINGER_SECONDS)  # 1
+        alerts = [alert for record in records for alert in self._observe(record)]  # 2
+        self._send(alerts)  # 3
+        now = self._clock()
+        if now - self._published >= self._settings.monitor.publish_seconds:
+            self._publish()  # 4
+            self._published = now
+        if now - self._saved >= self._settings.monitor.snapshot_seconds:
+            self._save(self._owned)  # 5, 6
+            self._saved = now
+        return len(records)
+
+    def ready(self) -> bool:
+        """Return whether the group has given this member its share, which may be nothing."""
+        return self._joined
+
+    def close(self, failed: bool) -> None:
+        """Publish, store and leave the group; after a failure only leave."""
+        if failed:
+            self._owned.clear()
+        self._consumer.close()  # gives up the partitions, which publishes and stores
+
+    def _observe(self, record: Record) -> list[Alert]:
+        owned = self._owned.get(record.partition)
+        if owned is None or record.offset < owned.next_offset or record.value is None:
+            return []
+        owned.next_offset = record.offset + 1
+        if record.key == CONTROL_KEY:
+            return owned.monitor.control(msgspec.json.decode(record.value, type=Control))
+        return owned.monitor.observe(block_codec.decode(record.value))
+
+    def _send(self, alerts: list[Alert]) -> None:
+        for alert in alerts:
+            _log.info("alert %s: %s", alert.status, alert.message)
+            key = f"{alert.model_id}:{alert.model_version}".encode()
+            self._producer.send(self._settings.topics.alerts, msgspec.json.encode(alert), key)
+        if alerts:
+            self._producer.flush(_FLUSH_SECONDS)
+
+    def _publish(self) -> None:
+        for partition, owned in self._owned.items():
+            report = owned.monitor.report()
+            self._state.add_members(keys.MODELS, report.models)
+            if report.writes and not self._state.publish(partition, owned.epoch, report.writes):
+                raise TidegaugeError(f"partition {partition} has a newer owner")
+
+    def _save(self, partitions: Mapping[int, Owned]) -> None:
+        moved: dict[Partition, int] = {}
+        for partition, owned in partitions.items():
+            if owned.next_offset == owned.saved_offset:
+                continue
+            snapshot = Snapshot(owned.next_offset, block_codec.pack(owned.monitor.state()))
+            if not self._state.save(partition, owned.epoch, snapshot):
+                raise TidegaugeError(f"partition {partition} has a newer owner")
+            owned.saved_offset = owned.next_offset
+            moved[self._settings.topics.observations, partition] = owned.next_offset
+        self._consumer.commit(moved)
+
+    def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        starts: dict[Partition, int | None] = {}
+        for topic, partition in partitions:
+            epoch = self._state.claim(partition)
+            monitor, offset = self._restored(topic, partition)
+            self._owned[partition] = Owned(monitor, epoch, offset, offset)
+            starts[topic, partition] = offset
+        self._joined = True
+        return starts
+
+    def _restored(self, topic: str, partition: int) -> tuple[Monitor, int]:
+        """Return the monitor of the last snapshot; a new one from the topic's start without any."""
+        monitor = Monitor(self._settings)
+        try:
+            snapshot = self._state.load(partition)
+            if snapshot is not None:
+                monitor.restore(block_codec.unpack(snapshot.state))
+                return monitor, snapshot.offset
+        except SnapshotError as error:
+            _log.warning("%s; the state is built again from the topic", error)
+            monitor = Monitor(self._settings)
+        return monitor, self._consumer.first_offset((topic, partition))
+
+    def _give_up(self, partitions: list[Partition]) -> None:
+        leaving = {number: self._owned[number] for _, number in partitions if number in self._owned}
+        self._publish()
+        self._save(leaving)
+        for number in leaving:
+            del self._owned[number]
+
+    def _lose(self, partitions: list[Partition]) -> None:
+        for _, number in partitions:
+            self._owned.pop(number, None)
