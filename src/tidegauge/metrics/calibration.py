@@ -1,0 +1,70 @@
+"""Expected calibration error from equal-width bins of the claimed probability."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.metrics.value import UNIT, Value, effective, normal
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+
+
+def calibration_cells(
+    claim: Floats, came: NDArray[np.bool_], weight: Floats, bins: int, first: int
+) -> list[tuple[Codes, Floats]]:
+    """Return the columns of [4, bins] cells from `first`: sum w, w*claim, w*came, w*(claim - came)^2.
+
+    Bin b holds claims of [b / bins, (b + 1) / bins), the last one also 1.
+
+    >>> columns = calibration_cells(np.array([0.9]), np.array([True]), np.ones(1), 5, 100)
+    >>> [cell.tolist() for cell, _ in columns]
+    [[104], [109], [114], [119]]
+    """
+    cell = np.minimum((claim * bins).astype(np.int32), np.int32(bins - 1)) + np.int32(first)
+    amounts = (weight, weight * claim, weight * came, weight * (claim - came) ** 2)
+    return [(cell + np.int32(i * bins), amount) for i, amount in enumerate(amounts)]
+
+
+def expected_error(bins: Floats, n: int, weight: float, squares: float, z: float) -> Value:
+    """Return ECE = sum_b |sum w*claim - sum w*came| / sum w of [4, bins] cells of n > 0 rows.
+
+    With Z_b the normal errors of the bins, ECE is too high by at most sum |Z_b|, too low by at most
+    sum +-Z_b: the lower limit leaves room for the mean and z deviations of the former (ECE is biased
+    upward), the upper limit for z deviations of the latter.
+
+    >>> bins = np.array([[4.0, 6.0], [1.0, 5.0], [1.0, 4.0], [0.8, 1.0]])
+    >>> round(expected_error(bins, 10, 10.0, 10.0, 1.96).value, 3)
+    0.1
+    """
+    gaps = (bins[1] - bins[2]) / weight
+    error = min(float(np.abs(gaps).sum()), 1.0)
+    n_eff = effective(weight, squares)
+    if n_eff <= 1:
+        return Value(error, n, None, None)
+    variances = np.maximum(bins[3] / weight - gaps * gaps, 0.0) / (n_eff - 1)
+    total = float(variances.sum())
+    excess = math.sqrt(2 / math.pi) * float(np.sqrt(variances).sum())
+    low, _ = normal(error - excess, math.sqrt(total * (1 - 2 / math.pi)), z, UNIT)
+    _, high = normal(error, math.sqrt(total), z, UNIT)
+    return Value(error, n, low, high)
+
+
+def widened(bins: Floats) -> Floats:
+    """Return [4, bins] cells of the top class from those of class 1 of two.
+
+    A claim p < 1/2 of class 1 is a claim 1 - p of class 0. A bin that holds 1/2 stays as it is.
+
+    >>> widened(np.array([[4.0, 6.0], [1.0, 5.0], [1.0, 4.0], [0.8, 1.0]])).tolist()
+    [[0.0, 10.0], [0.0, 8.0], [0.0, 7.0], [0.0, 1.8]]
+    """
+    half = bins.shape[1] // 2
+    lower = bins[:, :half]
+    mirrored = np.stack((lower[0], lower[0] - lower[1], lower[0] - lower[2], lower[3]))[:, ::-1]
+    found = bins.copy()
+    found[:, :half] = 0.0
+    found[:, -half:] += mirrored
+    return found

@@ -1,0 +1,292 @@
+"""Classification: the cells of binary and multiclass outcomes, and every metric from their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.metrics import confusion as matrix
+from tidegauge.metrics import scores
+from tidegauge.metrics import value as of
+from tidegauge.metrics.calibration import calibration_cells, expected_error
+from tidegauge.metrics.confusion import Confusion
+from tidegauge.metrics.order import Areas, averaged, delong_error
+from tidegauge.metrics.value import Value, undefined
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+
+SCORED_CLASSES = 10  # up to here a score histogram per class: 2 * score_bins cells each
+MATRIX_CLASSES = 32  # up to here the whole confusion matrix: 3 * K^2 cells
+ORDER = ("roc_auc", "pr_auc")
+LOSSES = ("log_loss", "brier")
+_SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities so far for the log loss
+_LOSS_CELLS = 4  # fixed by Parts.losses
+
+
+class Parts(NamedTuple):
+    """The cells of a vector, part by part."""
+
+    confusion: slice  # [3, K, K] rows, sum w, sum w^2, actual x predicted; or [3, 3, K] margins
+    scored: slice  # [3, K] the same of rows with a probability, by actual class
+    losses: slice  # sums of w * log loss, its square, w * Brier, its square
+    calibration: slice  # [4, calibration_bins]
+    scores: slice  # [histograms, 2, score_bins] weights of the rest, of the class
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cells: confusion (rows, sum w, sum w^2), scored rows, losses, calibration bins, score histograms.
+
+    Above SCORED_CLASSES there are no histograms: roc_auc and pr_auc exist in count windows only.
+    Above MATRIX_CLASSES there is no matrix, only its diagonal and margins: every metric is still
+    exact, but averages and MCC have no interval.
+    """
+
+    classes: int
+    score_bins: int = 200
+    calibration_bins: int = 15
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise ValueError(f"expected two classes or more, got {self.classes}")
+
+    @cached_property
+    def histograms(self) -> int:
+        """Scores kept: of class 1 for two classes (that of class 0 mirrors it), else of each class."""
+        if self.classes == 2:
+            return 1
+        return self.classes if self.classes <= SCORED_CLASSES else 0
+
+    @cached_property
+    def _confused(self) -> int:
+        return self.classes**2 if self.classes <= MATRIX_CLASSES else 3 * self.classes
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Where each part of the cells lies."""
+        sizes = (
+            3 * self._confused,
+            3 * self.classes,
+            _LOSS_CELLS,
+            4 * self.calibration_bins,
+            self.histograms * 2 * self.score_bins,
+        )
+        ends = np.cumsum(sizes).tolist()
+        return Parts(*(slice(end - size, end) for size, end in zip(sizes, ends, strict=True)))
+
+    @cached_property
+    def width(self) -> int:
+        """Number of cells."""
+        return int(self.parts.scores.stop)
+
+    def cells(self, predicted: Codes, actual: Codes, proba: Floats, weight: Floats) -> tuple[Codes, Floats]:
+        """Return the cells [n, m] that each row adds to, and what it adds.
+
+        predicted, actual [n]: codes 0..K-1. proba [n, K]: in a row with some number NaN means 0 (the
+        model gave that class nothing), a row of NaN has no probability. weight [n] > 0.
+
+        >>> family = Classification(2, score_bins=10, calibration_bins=5)
+        >>> one = np.array([1], np.int32)
+        >>> index, amount = family.cells(one, one, np.array([[0.2, 0.8]]), np.ones(1))
+        >>> vector = np.bincount(index.ravel(), amount.ravel(), family.width)
+        >>> family.confusion(vector).tolist()
+        [[0, 0], [0, 1]]
+        """
+        columns = self._confusion_columns(predicted, actual, weight)
+        scored = ~reduce(np.logical_and, np.isnan(proba).T)  # by columns: ten times all(axis=1)
+        if scored.any():
+            chosen = np.clip(np.nan_to_num(proba), 0.0, 1.0)
+            columns += self._score_columns(actual, chosen, weight * scored, scored)
+        index, amount = zip(*columns, strict=True)
+        return np.stack(index).T, np.stack(amount).T
+
+    def _confusion_columns(
+        self, predicted: Codes, actual: Codes, weight: Floats
+    ) -> list[tuple[Codes, Floats]]:
+        rows = np.ones(len(weight))
+        amounts = (rows, weight, weight * weight)
+        if self.classes <= MATRIX_CLASSES:
+            cell = actual * np.int32(self.classes) + predicted
+            return [(cell + np.int32(i * self._confused), amounts[i]) for i in range(3)]
+        places = (actual, actual + np.int32(self.classes), predicted + np.int32(2 * self.classes))
+        return [
+            (place + np.int32(i * self._confused), amounts[i] * (predicted == actual if k == 0 else 1))
+            for i in range(3)
+            for k, place in enumerate(places)
+        ]
+
+    def _score_columns(
+        self, actual: Codes, proba: Floats, weight: Floats, scored: NDArray[np.bool_]
+    ) -> list[tuple[Codes, Floats]]:
+        _, counted, losses, _, histogram = self.parts
+        row = np.arange(len(actual))
+        of_actual = proba[row, actual]
+        miss = proba.copy()
+        miss[row, actual] -= 1.0
+        brier = np.einsum("nk,nk->n", miss, miss) / (2 if self.classes == 2 else 1)
+        loss = -np.log(np.clip(of_actual, _SMALLEST, 1 - _SMALLEST))
+        cells = [actual + np.int32(counted.start + i * self.classes) for i in range(3)]
+        cells += [np.full(len(actual), losses.start + i, np.int32) for i in range(_LOSS_CELLS)]
+        amounts = [scored.astype(np.float64), weight, weight * weight]
+        amounts += [weight * loss, weight * loss**2, weight * brier, weight * brier**2]
+        columns = list(zip(cells, amounts, strict=True))
+        columns += self._calibration_columns(actual, proba, weight)
+        for k in range(self.histograms):
+            code = 1 if self.classes == 2 else k
+            side = np.int32(histogram.start) + (actual == code) * np.int32(self.score_bins)
+            place = scores.bin_of(proba[:, code], self.score_bins) + np.int32(2 * k * self.score_bins)
+            columns.append((side + place, weight))
+        return columns
+
+    def _calibration_columns(
+        self, actual: Codes, proba: Floats, weight: Floats
+    ) -> list[tuple[Codes, Floats]]:
+        if self.classes == 2:
+            claim, came = proba[:, 1], actual == 1
+        else:
+            top = proba.argmax(axis=1)
+            claim, came = proba[np.arange(len(top)), top], top == actual
+        first = self.parts.calibration.start
+        return calibration_cells(claim, came, weight, self.calibration_bins, first)
+
+    def confusion(self, cells: Floats) -> NDArray[np.int64]:
+        """Return the counts of rows [K, K], actual x predicted; only up to MATRIX_CLASSES.
+
+        >>> Classification(3).confusion(np.zeros(Classification(3).width)).sum()
+        np.int64(0)
+        """
+        if self.classes > MATRIX_CLASSES:
+            raise ValueError(f"expected at most {MATRIX_CLASSES} classes, got {self.classes}")
+        counts = cells[: self._confused].reshape(self.classes, self.classes)
+        return np.rint(counts).astype(np.int64)
+
+    def names(self, classes: Sequence[str], positive: int | None = None) -> tuple[str, ...]:
+        """Return every metric that `values` gives.
+
+        >>> Classification(2).names(["0", "1"], 1)[-5:]
+        ('roc_auc', 'pr_auc', 'log_loss', 'brier', 'ece')
+        """
+        order = ORDER if self.histograms else ()
+        return (*matrix.names(classes, positive), *order, *LOSSES, "ece")
+
+    def values(
+        self,
+        cells: Floats,
+        classes: Sequence[str],
+        positive: int | None = None,
+        confidence: float = 0.95,
+        only: Collection[str] | None = None,
+    ) -> dict[str, Value]:
+        """Return the metrics of summed cells [width], or those in `only`.
+
+        classes: the K names; positive: the code of the positive class, None for averages over classes.
+        docs/metrics.md defines each metric, its interval, and when it is undefined (None).
+
+        >>> family = Classification(2)
+        >>> family.values(np.zeros(family.width), ["0", "1"], 1, only={"f1"})
+        {'f1': Value(value=None, n=0, low=None, high=None)}
+        """
+        z = of.normal_quantile(confidence)
+        found = matrix.values(self._confusion(cells), classes, positive, z, only)
+        tail = (*(ORDER if self.histograms else ()), *LOSSES, "ece")
+        wanted = tail if only is None else [name for name in tail if name in only]
+        if not wanted:
+            return found
+        counts, weights, squares = cells[self.parts.scored].reshape(3, self.classes)
+        n = round(float(counts.sum()))
+        if n == 0:
+            return found | dict.fromkeys(wanted, undefined())
+        if any(name in ORDER for name in wanted):
+            found |= averaged(self._areas(cells, positive), n, z)
+        if any(name not in ORDER for name in wanted):
+            found |= self._losses(cells, n, float(weights.sum()), float(squares.sum()), z)
+        return {name: found[name] for name in found if only is None or name in only}
+
+    def bounds(self, cells: Floats, positive: int | None = None) -> dict[str, float]:
+        """Return the most by which binning can have changed `roc_auc` and `pr_auc`; empty if undefined.
+
+        >>> family = Classification(2)
+        >>> family.bounds(np.zeros(family.width))
+        {}
+        """
+        own, other, usable = self._histograms(cells, positive)
+        if not usable.any():
+            return {}
+        own, other = own[usable], other[usable]
+        low, high = scores.average_precision_range(own, other)
+        middle = self._average_precision(cells, own, other)
+        return {
+            "roc_auc": float(scores.roc_auc_bound(own, other).mean()),
+            "pr_auc": float(np.maximum(high - middle, middle - low).mean()),
+        }
+
+    def _confusion(self, cells: Floats) -> Confusion:
+        stack = cells[self.parts.confusion]
+        if self.classes <= MATRIX_CLASSES:
+            return matrix.from_matrices(stack.reshape(3, self.classes, self.classes))
+        return matrix.from_margins(stack.reshape(3, 3, self.classes))
+
+    def _histograms(self, cells: Floats, positive: int | None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Return [S, bins] weights of each scored class and of its rest, and where both have rows."""
+        both = np.maximum(cells[self.parts.scores], 0.0).reshape(self.histograms, 2, self.score_bins)
+        own, other = both[:, 1], both[:, 0]
+        counts = cells[self.parts.scored][: self.classes]
+        rows = counts if self.classes > 2 else counts[1:]
+        if self.classes == 2 and positive == 0:
+            own, other = other[:, ::-1], own[:, ::-1]
+        elif self.classes == 2 and positive is None:
+            own, other = np.concatenate((other[:, ::-1], own)), np.concatenate((own[:, ::-1], other))
+            rows = counts
+        elif positive is not None and self.classes > 2 and self.histograms:
+            chosen = slice(positive, positive + 1)
+            own, other, rows = own[chosen], other[chosen], counts[chosen]
+        usable = (rows > 0.5) & (counts.sum() - rows > 0.5) if self.histograms else np.zeros(0, np.bool_)
+        return own, other, usable
+
+    def _average_precision(self, cells: Floats, own: Floats, other: Floats) -> Floats:
+        counts, weights, _ = cells[self.parts.scored].reshape(3, self.classes)
+        return scores.average_precision(own, other, float(weights.sum() / counts.sum()))
+
+    def _areas(self, cells: Floats, positive: int | None) -> list[Areas]:
+        own, other, usable = self._histograms(cells, positive)
+        areas, by_own, by_other = scores.roc_auc(own, other)
+        precisions = self._average_precision(cells, own, other)
+        _, weights, squares = cells[self.parts.scored].reshape(3, self.classes)
+        codes = range(self.classes) if positive is None else (positive,)
+        total, total_squares = float(weights.sum()), float(squares.sum())
+        found = []
+        for at, code in enumerate(codes):
+            weight, square = float(weights[code]), float(squares[code])
+            positives = of.effective(weight, square)
+            negatives = of.effective(total - weight, total_squares - square)
+            area = float(areas[at])
+            error = delong_error(float(by_own[at]), float(by_other[at]), area, positives, negatives)
+            one = Areas(area, error, float(precisions[at]), positives, negatives)
+            found.append(one if usable[at] else Areas(None, None, None, positives, negatives))
+        return found
+
+    def _losses(self, cells: Floats, n: int, weight: float, squares: float, z: float) -> dict[str, Value]:
+        loss, loss_squares, brier, brier_squares = cells[self.parts.losses].tolist()
+        bins = cells[self.parts.calibration].reshape(4, self.calibration_bins)
+        whole = (0.0, 1.0 if self.classes == 2 else 2.0)
+        return {
+            "log_loss": of.mean(of.Sums(n, weight, squares, loss, loss_squares), z, of.NON_NEGATIVE),
+            "brier": of.mean(of.Sums(n, weight, squares, brier, brier_squares), z, whole),
+            "ece": expected_error(bins, n, weight, squares, z),
+        }
+
+    def reliability(self, cells: Floats) -> Floats:
+        """Return [calibration_bins, 3]: weight, mean claimed probability, share that came true (or NaN).
+
+        >>> Classification(2, calibration_bins=3).reliability(np.zeros(Classification(2).width)).shape
+        (3, 3)
+        """
+        weight, claimed, came, _ = cells[self.parts.calibration].reshape(4, self.calibration_bins)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.stack((weight, claimed / weight, came / weight), axis=1)
