@@ -1,0 +1,1 @@
+"""Policy: from values and drift verdicts to judgements, incidents and alerts."""

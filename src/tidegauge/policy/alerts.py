@@ -1,0 +1,126 @@
+"""Alerts from evidence: the record on the topic, and the sentence a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from tidegauge.config import Rule
+from tidegauge.policy.directions import direction
+from tidegauge.policy.incidents import IncidentKey, Status, Step, Test
+from tidegauge.policy.rules import Judgement, falls
+from tidegauge.records import Alert, Evidence
+
+NOTHING_LEFT = "the version was reset, nothing is known of it now"
+DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
+
+
+def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int) -> Alert:
+    """Return the alert of a step, with the judgement that caused it as its evidence."""
+    about = ABOUT[key.test]
+    return Alert(
+        alert_id=step.alert_id,
+        incident_id=step.incident_id,
+        status=step.status,
+        kind=about.kind,
+        drift_type=about.drift_type,
+        rule=key.rule,
+        model_id=key.model_id,
+        model_version=key.model_version,
+        segment=key.segment,
+        raised_at_ms=now_ms,
+        opened_at_ms=step.opened_at_ms,
+        message=about.message(step.status, judgement),
+        evidence=judgement.evidence,
+    )
+
+
+def closing_alert(key: IncidentKey, step: Step, now_ms: int) -> Alert:
+    """Return the alert that resolves an incident because its version was reset: there is no evidence left."""
+    nothing = Evidence(metric=key.subject, window="none", n=0)
+    return build_alert(key, step, Judgement("undecided", nothing, "undefined"), now_ms)
+
+
+def _rule_message(status: Status, judgement: Judgement) -> str:
+    found, rule = judgement.evidence, judgement.rule
+    if rule is None:
+        return f"{found.metric}: {NOTHING_LEFT}"
+    is_now, beyond = _WORDS[status]
+    side = "further from 0 than" if direction(rule.metric) == "zero" else "below" if falls(rule) else "above"
+    limit = f"{_number(found.threshold)} = {_factor(rule, found)} baseline {_number(found.baseline)}"
+    return (
+        f"{found.metric} {_over(found.window)} {is_now} {_number(found.current)}{_interval(found)}, "
+        f"{beyond}{side} {limit} from {_SOURCES[judgement.note or 'configured']} ({_rows(found)})"
+    )
+
+
+def _psi_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    if judgement.reason:
+        return f"PSI of {found.metric}: {NOTHING_LEFT}"
+    is_now, beyond = _WORDS[status]
+    what = "the predictions" if found.feature is None else f"feature {found.feature}"
+    most = f", most of it in '{judgement.note}'" if judgement.note and status == "firing" else ""
+    return (
+        f"PSI of {what} {_over(found.window)} {is_now} {_number(found.current)}, {beyond}above "
+        f"{_number(found.threshold)}{most} ({_rows(found)})"
+    )
+
+
+def _detector_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    if judgement.reason:
+        return f"{found.metric}: {NOTHING_LEFT}"
+    means = ""
+    if found.baseline is not None and found.current is not None:
+        means = f" (last change: from {_number(found.baseline)} to {_number(found.current)})"
+    says = "found that the error rose" if status == "firing" else "finds no further rise of the error"
+    return f"{found.detector} {says}{means} ({_rows(found)})"
+
+
+class About(NamedTuple):
+    """What an alert of a test is called, and how it is put into words."""
+
+    kind: Literal["performance", "drift"]
+    drift_type: DriftType | None
+    message: Callable[[Status, Judgement], str]
+
+
+ABOUT: Mapping[Test, About] = {
+    "rule": About("performance", None, _rule_message),
+    "feature_psi": About("drift", "data_drift", _psi_message),
+    "prediction_psi": About("drift", "prediction_drift", _psi_message),
+    "detector": About("drift", "concept_drift", _detector_message),
+}
+_WORDS = {"firing": ("is", ""), "resolved": ("is back to", "no longer ")}
+_SOURCES = {
+    "configured": "the configuration",
+    "early_production": "early production",
+    "control": "a control message",
+}
+
+
+def _factor(rule: Rule, found: Evidence) -> str:
+    """Return what the threshold is of its baseline; below zero it lies as far to the worse side."""
+    if found.baseline is not None and found.baseline < 0 and direction(rule.metric) != "zero":
+        return f"{abs(1 - rule.factor):.0%} worse than"
+    return f"{rule.factor:g} x"
+
+
+def _over(window: str) -> str:
+    return f"over the last {window}{' outcomes' if window.isdecimal() else ''}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def _interval(found: Evidence) -> str:
+    if found.low is None or found.high is None:
+        return ""
+    return f" [{_number(found.low)}, {_number(found.high)}]"
+
+
+def _rows(found: Evidence) -> str:
+    coverage = "" if found.coverage is None else f", coverage {found.coverage:.2f}"
+    return f"n={found.n}{coverage}"

@@ -1,0 +1,141 @@
+"""Judgements: what a value, a distance or a detector says about one thing at one evaluation.
+
+Every judgement is `healthy`, `breach` or `undecided`. Undecided has a reason and changes nothing: what is
+undefined, rests on too few rows or has nothing to be compared with neither fires nor resolves.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from tidegauge.config import Rule
+from tidegauge.drift.baseline import Baseline
+from tidegauge.drift.detectors import Detector
+from tidegauge.drift.distances import FeatureDrift
+from tidegauge.metrics.value import Value
+from tidegauge.policy.directions import BETTER_ABOVE, direction
+from tidegauge.records import Evidence
+
+Verdict = Literal["healthy", "breach", "undecided"]
+Reason = Literal["undefined", "few_samples", "no_baseline", "zero_baseline"]
+
+
+class Judgement(NamedTuple):
+    """What one evaluation found, with the numbers it rests on."""
+
+    verdict: Verdict
+    evidence: Evidence
+    reason: Reason | None = None  # of undecided
+    rule: Rule | None = None  # of a metric
+    note: str | None = None  # where the baseline came from, or which cell moved most
+
+
+def rule_name(rule: Rule) -> str:
+    """Return the name of a rule in alerts and incident ids.
+
+    >>> rule_name(Rule(metric="f1")), rule_name(Rule(metric="mae", window="24h", factor=1.1))
+    ('f1@1000 < 0.9*baseline', 'mae@24h > 1.1*baseline')
+    """
+    return f"{rule.metric}@{rule.window} {'<' if falls(rule) else '>'} {rule.factor:g}*baseline"
+
+
+def falls(rule: Rule) -> bool:
+    """Return whether the rule's metric gets worse by falling."""
+    return BETTER_ABOVE.get(direction(rule.metric) or "factor", rule.factor < 1)
+
+
+def threshold(rule: Rule, baseline: float) -> float:
+    """Return the worst value that is still healthy.
+
+    It is baseline * factor, and for a negative baseline the same distance to its worse side. Bias is judged
+    by its absolute value.
+
+    >>> threshold(Rule(metric="r2"), 0.5), threshold(Rule(metric="r2"), -0.5)
+    (0.45, -0.55)
+    >>> threshold(Rule(metric="bias", factor=1.5), -2.0)
+    3.0
+    """
+    if direction(rule.metric) == "zero":
+        return abs(baseline) * rule.factor
+    if baseline >= 0:
+        return baseline * rule.factor
+    return baseline + (rule.factor - 1) * abs(baseline)
+
+
+def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float | None = None) -> Judgement:
+    """Return whether a metric is worse than its rule allows.
+
+    Undecided where it is undefined, on fewer than `min_samples` rows, without a baseline, or with a baseline
+    of zero for what should not rise: no factor of zero says how much is too much.
+
+    >>> judge(Rule(metric="f1"), Value(0.7, 1000, 0.67, 0.73), Baseline(0.9, "configured")).verdict
+    'breach'
+    """
+    limit = None if baseline is None else threshold(rule, baseline.value)
+    evidence = Evidence(
+        metric=rule.metric,
+        window=rule.window,
+        n=value.n,
+        coverage=coverage,
+        current=value.value,
+        low=value.low,
+        high=value.high,
+        baseline=None if baseline is None else baseline.value,
+        threshold=limit,
+    )
+    reason = _reason(rule, value, limit)
+    if reason or value.value is None or limit is None or baseline is None:
+        return Judgement("undecided", evidence, reason, rule)
+    current = abs(value.value) if direction(rule.metric) == "zero" else value.value
+    worse = current < limit if falls(rule) else current > limit
+    return Judgement("breach" if worse else "healthy", evidence, None, rule, baseline.source)
+
+
+def _reason(rule: Rule, value: Value, limit: float | None) -> Reason | None:
+    if value.value is None:
+        return "undefined"
+    if value.n < rule.min_samples:
+        return "few_samples"
+    if limit is None:
+        return "no_baseline"
+    return "zero_baseline" if limit == 0 and not falls(rule) else None
+
+
+def judge_psi(found: FeatureDrift, window: str, feature: str | None, cell: str | None = None) -> Judgement:
+    """Return the judgement of a feature's index, or of the prediction's own (feature None).
+
+    `cell` is the name of the cell that contributes most.
+    """
+    evidence = Evidence(
+        metric="psi" if feature is not None else "prediction.psi",
+        window=window,
+        n=found.n,
+        current=found.psi,
+        threshold=found.threshold,
+        feature=feature,
+    )
+    if found.drift is None:
+        return Judgement("undecided", evidence, "undefined" if found.psi is None else "few_samples")
+    return Judgement("breach" if found.drift else "healthy", evidence, note=cell)
+
+
+def judge_detector(detector: Detector, min_samples: int, resolve_after: int) -> Judgement:
+    """Return the judgement of a sequential detector on the error of a series.
+
+    A breach from a change for the worse until a change for the better, or until `resolve_after` more outcomes
+    without a change: by then the detector takes the new level for the usual one. Undecided up to
+    `min_samples` outcomes.
+    """
+    last = detector.last
+    evidence = Evidence(
+        metric="error",
+        window="all",
+        n=detector.seen,
+        current=last.after if last else None,
+        baseline=last.before if last else None,
+        detector=detector.name,
+    )
+    if detector.seen < min_samples:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and last.worse and detector.seen - last.seen < resolve_after
+    return Judgement("breach" if recent else "healthy", evidence)

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge.config import Rule
+from tidegauge.drift.baseline import Baseline
+from tidegauge.drift.detectors import Detector
+from tidegauge.drift.distances import FeatureDrift
+from tidegauge.metrics.value import Value, undefined
+from tidegauge.policy.rules import falls, judge, judge_detector, judge_psi, rule_name, threshold
+
+SCORE = Rule(metric="f1", factor=0.9)
+ERROR = Rule(metric="mae", factor=1.1)
+R2 = Rule(metric="r2", factor=0.9)
+BIAS = Rule(metric="bias", factor=1.5)
+REVENUE = Rule(metric="kpi.revenue.mean", factor=0.8)
+COST = Rule(metric="kpi.cost.mean", factor=1.2)
+
+
+def verdict(rule, current, baseline):
+    return judge(rule, Value(current, 1000, None, None), Baseline(baseline, "configured")).verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "current", "baseline", "expected"),
+    [
+        (SCORE, 0.80, 0.9, "breach"),
+        (SCORE, 0.81, 0.9, "healthy"),  # the threshold itself is healthy
+        (SCORE, 0.95, 0.9, "healthy"),
+        (ERROR, 2.3, 2.0, "breach"),
+        (ERROR, 2.2, 2.0, "healthy"),
+        (ERROR, 1.0, 2.0, "healthy"),
+        (R2, -0.54, -0.5, "healthy"),
+        (R2, -0.56, -0.5, "breach"),
+        (R2, -0.1, 0.0, "breach"),
+        (R2, 0.0, 0.0, "healthy"),
+        (BIAS, -2.9, 2.0, "healthy"),
+        (BIAS, -3.1, 2.0, "breach"),
+        (BIAS, 3.1, -2.0, "breach"),
+        (REVENUE, 7.9, 10.0, "breach"),
+        (REVENUE, 99.0, 10.0, "healthy"),
+        (COST, 12.1, 10.0, "breach"),
+    ],
+)
+def test_a_value_worse_than_its_threshold_is_a_breach(rule, current, baseline, expected):
+    assert verdict(rule, current, baseline) == expected
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0.05, 1.0))
+def test_the_baseline_itself_is_healthy_whatever_its_sign(baseline, factor):
+    assert verdict(Rule(metric="r2", factor=factor), baseline, baseline) == "healthy"
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1.0, 5.0))
+def test_a_positive_or_negative_baseline_leaves_the_same_room(baseline, factor):
+    rule = Rule(metric="kpi.cost.mean", factor=factor if factor > 1 else 1.5)
+    room = threshold(rule, baseline) - baseline
+    assert room == pytest.approx(threshold(rule, -baseline) + baseline, abs=1e-6)
+    assert room >= 0
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "reason"),
+    [
+        (undefined(5000), Baseline(0.9, "configured"), "undefined"),
+        (Value(0.1, 199, None, None), Baseline(0.9, "configured"), "few_samples"),
+        (Value(0.1, 200, None, None), None, "no_baseline"),
+    ],
+)
+def test_what_is_undefined_or_small_or_has_no_baseline_is_undecided(value, baseline, reason):
+    judgement = judge(SCORE, value, baseline)
+    assert (judgement.verdict, judgement.reason) == ("undecided", reason)
+
+
+def test_a_baseline_of_zero_decides_what_should_not_fall_but_not_what_should_not_rise():
+    zero = Baseline(0.0, "early_production")
+    assert judge(ERROR, Value(3.0, 1000, None, None), zero).reason == "zero_baseline"
+    assert judge(BIAS, Value(3.0, 1000, None, None), zero).reason == "zero_baseline"
+    assert judge(SCORE, Value(0.0, 1000, None, None), zero).verdict == "healthy"
+
+
+def test_the_evidence_is_all_that_the_judgement_rests_on():
+    found = judge(SCORE, Value(0.71, 1000, 0.68, 0.74), Baseline(0.9, "configured"), coverage=0.93).evidence
+    assert (found.metric, found.window, found.n, found.coverage) == ("f1", "1000", 1000, 0.93)
+    assert (found.current, found.low, found.high, found.baseline) == (0.71, 0.68, 0.74, 0.9)
+    assert found.threshold == pytest.approx(0.81)
+
+
+def test_rules_that_differ_have_names_that_differ():
+    rules = [SCORE, ERROR, R2, BIAS, Rule(metric="f1", window="24h"), Rule(metric="f1", factor=0.8)]
+    assert len({rule_name(rule) for rule in rules}) == len(rules)
+    assert [falls(rule) for rule in (SCORE, ERROR, BIAS, REVENUE, COST)] == [True, False, False, True, False]
+
+
+def test_drift_on_bins_is_a_breach_and_no_verdict_is_undecided():
+    drift = judge_psi(FeatureDrift(0.4, 0.2, 900, True, 1), "24h", "age", "null")
+    assert (drift.verdict, drift.note, drift.evidence.feature) == ("breach", "null", "age")
+    assert judge_psi(FeatureDrift(0.1, 0.2, 900, False, 1), "24h", "age").verdict == "healthy"
+    assert judge_psi(FeatureDrift(0.4, 0.2, 9, None, 1), "24h", "age").reason == "few_samples"
+    assert judge_psi(FeatureDrift(None, None, 0, None, None), "24h", None).reason == "undefined"
+    assert judge_psi(FeatureDrift(0.1, 0.2, 900, False, 1), "24h", None).evidence.metric == "prediction.psi"
+
+
+def level(detector, rate, n=1_000):
+    rng = np.random.default_rng(int(rate * 100))
+    detector.update((rng.random(n) < rate).astype(np.float64))
+    return judge_detector(detector, min_samples=500, resolve_after=1_500)
+
+
+def test_a_detector_breaches_from_a_change_for_the_worse_until_it_is_long_past():
+    detector = Detector("adwin")
+    assert level(detector, 0.1, 400).reason == "few_samples"
+    assert level(detector, 0.1).verdict == "healthy"
+    changed = level(detector, 0.5, 500)
+    assert changed.verdict == "breach"
+    assert changed.evidence.baseline < changed.evidence.current
+    assert level(detector, 0.5, 500).verdict == "breach"
+    assert level(detector, 0.5, 1_500).verdict == "healthy"
+
+
+def test_a_change_for_the_better_ends_the_breach_at_once():
+    detector = Detector("adwin")
+    level(detector, 0.1)
+    assert level(detector, 0.6, 500).verdict == "breach"
+    assert level(detector, 0.1, 600).verdict == "healthy"
+    assert detector.last is not None and not detector.last.worse
