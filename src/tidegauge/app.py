@@ -20,12 +20,13 @@ from typing import Any
 import faust
 import msgspec
 
-from tidegauge import keys
+from tidegauge import config, keys
 from tidegauge.adapters.kafka import RowProducer
 from tidegauge.adapters.redis_state import RedisState
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError
 from tidegauge.events import dead_letter
+from tidegauge.monitor import check
 from tidegauge.records import Alert, Control
 from tidegauge.stages.join import JoinStage, destination
 from tidegauge.stages.monitor import CONTROL_KEY, MonitorStage
@@ -40,8 +41,10 @@ PRESENCE_SECONDS = 1.0
 def run(settings: Settings, roles: frozenset[str]) -> int:
     """Run a worker until SIGTERM or SIGINT, and return its exit code.
 
-    Raises Unavailable where Redis or a topic is missing at the start.
+    Raises ConfigError where settings contradict each other, Unavailable where Redis or a topic is
+    missing at the start.
     """
+    check(settings)
     state = RedisState(settings.redis)
     state.require()
     producer = RowProducer(settings.kafka)
@@ -78,8 +81,8 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> 
         topic_disable_leader=True,
         web_host=settings.web.host,
         web_bind=settings.web.host,
-        web_port=settings.web.port,
         web_enabled=settings.web.port > 0,
+        web_port=settings.web.port or config.Web().port,  # Faust takes no 0, even where it serves nothing
     )
     builders: dict[str, Callable[[], Stage]] = {
         "join": lambda: JoinStage(settings, state),
@@ -156,7 +159,6 @@ def _add_presence(app: WorkerApp, roles: frozenset[str], state: RedisState) -> N
     started_ms = int(time.time() * 1_000)
     name = f"{platform.node()}:{os.getpid()}"
 
-    @app.timer(PRESENCE_SECONDS)
     async def presence() -> None:
         """Says in Redis that this worker is there, and how far it is."""
         card = {
@@ -172,6 +174,8 @@ def _add_presence(app: WorkerApp, roles: frozenset[str], state: RedisState) -> N
             await asyncio.to_thread(state.write, {keys.WORKERS: {name: json.dumps(card)}})
         except TidegaugeError as error:
             _log.warning("presence: %s", error)
+
+    app.timer(PRESENCE_SECONDS)(presence)
 
 
 def _raw_topic(app: faust.App, name: str) -> Any:

@@ -29,21 +29,32 @@ class _RaggedBuilder:
         self._layouts: dict[Layout, int] = {}
         self._layout: list[int] = []
         self._values: list[float] = []
+        self._text_names: set[str] = set()  # a missing value of these is a missing text
 
     def append(self, mapping: Mapping[str, Any]) -> None:
         values = mapping.values()
+        names = tuple(mapping)
         text = tuple([isinstance(value, str) for value in values])
-        layout = Layout(tuple(mapping), text)
-        self._layout.append(self._layouts.setdefault(layout, len(self._layouts)))
         if True in text or None in values:
-            self._values.extend(map(self._number, values))
+            self._text_names.update(name for name, is_text in zip(names, text, strict=True) if is_text)
+            text = tuple(
+                [
+                    is_text or (value is None and name in self._text_names)
+                    for name, is_text, value in zip(names, text, values, strict=True)
+                ]
+            )
+            self._values += [
+                self._number(value, is_text) for value, is_text in zip(values, text, strict=True)
+            ]
         else:
-            self._values.extend(values)
+            self._values += values
+        layout = Layout(names, text)
+        self._layout.append(self._layouts.setdefault(layout, len(self._layouts)))
 
-    def _number(self, value: Any) -> float:
-        if value is None:
-            return np.nan
-        return float(self._code(value)) if isinstance(value, str) else value
+    def _number(self, value: Any, is_text: bool) -> float:
+        if is_text:
+            return float(NO_TEXT if value is None else self._code(value))
+        return np.nan if value is None else value
 
     def build(self) -> Ragged:
         return Ragged(

@@ -47,7 +47,10 @@ def decode(data: bytes) -> Block:
     tree = unpack(data)
     if not isinstance(tree, dict) or tree.get("version") != VERSION:
         raise SnapshotError(f"expected a block of version {VERSION}, got {str(tree)[:80]}")
-    return from_tree(tree)
+    try:
+        return from_tree(tree)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SnapshotError(f"expected the columns of a block: {error!r}") from error
 
 
 def _pack_array(value: Any) -> Any:

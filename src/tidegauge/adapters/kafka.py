@@ -214,10 +214,10 @@ class RowProducer:
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; raises Unavailable where it has none."""
         try:
-            found = self._producer.list_topics(topic, timeout=10).topics[topic]
+            found = self._producer.list_topics(timeout=10).topics.get(topic)  # by name, it may create it
         except KafkaException as error:
             raise _translated(error) from error
-        if found.error or not found.partitions:
+        if found is None or found.error or not found.partitions:
             raise Unavailable(f"topic {topic} does not exist: run `tidegauge topics create`")
         return len(found.partitions)
 

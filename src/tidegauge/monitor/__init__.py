@@ -21,12 +21,12 @@ from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.shift import Shift
 from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
-from tidegauge.monitor.watch import Watch
+from tidegauge.monitor.watch import Watch, check
 from tidegauge.records import Alert, Control
 
 STATE_VERSION = 1
 
-__all__ = ["Monitor", "Report"]
+__all__ = ["Monitor", "Report", "check"]
 
 
 class Monitor:
@@ -174,7 +174,7 @@ class Monitor:
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
-        parts += [report.detector_fields(one) for one in self._watch.watched(series).detectors]
+        parts += [report.detector_fields(one) for one in self._watch.watched(series).detectors or ()]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 

@@ -16,7 +16,7 @@ import numpy as np
 from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, OutcomeRows
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.config import Settings, duration_ms
-from tidegauge.metrics.classification import Classification
+from tidegauge.metrics.classification import MATRIX_CLASSES, ORDER, Classification
 from tidegauge.metrics.order import exact_order_metrics
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.value import Value
@@ -43,7 +43,7 @@ class Ledger:
 
     def __init__(self, family: Classification | Regression, settings: MonitorSettings) -> None:
         self.family = family
-        columns = _CODES + (family.classes if isinstance(family, Classification) else 0)
+        columns = _CODES + (family.classes if isinstance(family, Classification) else 1)
         widths = {name: duration_ms(name) for name in settings.time_windows}
         longest = max(widths.values(), default=HISTORY_PANE_MS)
         self.panes = {
@@ -68,7 +68,7 @@ class Ledger:
         if isinstance(self.family, Classification):
             codes = rows[:, :2].astype(np.int32)
             return self.family.cells(codes[:, 0], codes[:, 1], rows[:, _CODES:], rows[:, 2])
-        return self.family.cells(rows[:, 0], rows[:, 1], rows[:, 2])
+        return self.family.cells(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
 
 
 class Quality:
@@ -92,10 +92,11 @@ class Quality:
             matrix = np.stack((predicted[mine], actual[mine], rows.weight[mine]), axis=1)
             if isinstance(ledger.family, Classification):
                 error[mine] = predicted[mine] != actual[mine]
-                proba = self._probabilities(rows, expansion.model, mine, ledger.family.classes)
-                matrix = np.concatenate((matrix, proba), axis=1)
+                more = self._probabilities(rows, expansion.model, mine, ledger.family.classes)
             else:
                 error[mine] = np.abs(predicted[mine] - actual[mine])
+                more = self._pivots(expansion.model[mine], actual[mine])[:, None]
+            matrix = np.concatenate((matrix, more), axis=1)
             self._count(ledger, rows, expansion, mine, matrix)
         return Errors(expansion.series, expansion.row, error)
 
@@ -117,9 +118,11 @@ class Quality:
         return ledger.panes[window].window(series, self._roster.watermark(series))
 
     def confusion(self, series: int, window: str) -> list[list[int]] | None:
-        """Return rows by actual and predicted class, or None for other tasks."""
+        """Return rows by actual and predicted class; None for other tasks or more than MATRIX_CLASSES."""
         ledger = self._ledger_of(series)
         if ledger is None or not isinstance(ledger.family, Classification):
+            return None
+        if ledger.family.classes > MATRIX_CLASSES:
             return None
         if window in ledger.panes:
             cells = self.cells(series, window)
@@ -287,14 +290,23 @@ class Quality:
             proba[scored, 1 - positive] = 1.0 - rows.score[scored]
         return proba[mine]
 
+    def _pivots(self, model: Ints, actual: Floats) -> Floats:
+        """Return the pivot of each row [n]: the first label of its model, kept from then on."""
+        found, first, place = np.unique(model, return_index=True, return_inverse=True)
+        for number, row in zip(found.tolist(), first.tolist(), strict=True):
+            state = self._roster.models[number]
+            if state.pivot is None:
+                state.pivot = float(actual[row])
+        return np.array([self._roster.models[number].pivot for number in found.tolist()], np.float64)[place]
+
     # Reading
 
     def _of_ring(
         self, ledger: Ledger, series: int, rows: Floats, only: Collection[str] | None
     ) -> dict[str, Value]:
         values = self._named(ledger, series, _total(ledger, rows), only)
-        wanted = values.keys() & {"roc_auc", "pr_auc"}
-        if wanted:
+        wanted = set(ORDER) if only is None else set(ORDER).intersection(only)
+        if wanted and isinstance(ledger.family, Classification):
             exact = exact_order_metrics(
                 rows[:, 1].astype(np.int32),
                 rows[:, _CODES:],
@@ -358,9 +370,7 @@ def _positive(state: ModelState) -> int:
 
 def _total(ledger: Ledger, rows: Floats) -> Floats:
     index, amount = ledger.cells(rows)
-    total: Floats = np.zeros(ledger.family.width)
-    np.add.at(total, index.reshape(-1), amount.reshape(-1))
-    return total
+    return np.bincount(index.reshape(-1), amount.reshape(-1), ledger.family.width).astype(np.float64)
 
 
 def _move(

@@ -33,6 +33,7 @@ class ModelState:
     positive: str | None = None
     versions: list[str] = field(default_factory=list)
     watermark_ms: int = 0
+    pivot: float | None = None  # the first label of a regression
 
 
 class Expansion(NamedTuple):

@@ -41,11 +41,7 @@ class Binned:
         self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
         self.bins: FeatureBins | None = None
         self.table: PaneTable | None = None
-
-    @property
-    def like(self) -> str | None:
-        """The name of the first column once frozen."""
-        return self.bins.names[0] if self.bins else None
+        self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
@@ -75,6 +71,7 @@ class Binned:
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
         return {
+            "name": self.name,
             "sample": self._sample.dump() if self._sample else None,
             "bins": self.bins.dump() if self.bins else None,
             "table": self.table.state() if self.table else None,
@@ -82,6 +79,7 @@ class Binned:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned."""
+        self.name = state["name"]
         self._sample = ReferenceSample.load(state["sample"]) if state["sample"] else None
         if state["bins"]:
             self._freeze(FeatureBins.load(state["bins"]))
@@ -116,7 +114,8 @@ class Shift:
         for series, mine in _by_series(expansion.version):
             binned = self._binned(series, PREDICTION)
             text = rows.text[mine].astype(np.float64)
-            layout, values = prediction_matrix(rows.score[mine], rows.number[mine], text, binned.like)
+            layout, values = prediction_matrix(rows.score[mine], rows.number[mine], text, binned.name)
+            binned.name = layout.names[0]
             at_ms = rows.predicted_at_ms[mine]
             binned.add(layout, values, block.strings, at_ms, self._roster.watermark(series))
 

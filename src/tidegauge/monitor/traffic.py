@@ -17,8 +17,8 @@ from tidegauge.windows import PaneTable
 
 PREDICTIONS, OUTCOMES, BUSINESS_VALUE = range(3)  # cells of a count table
 
-LATENCY_MS = Distribution(low=0.01, high=1e6, relative_error=0.01)
-DELAY_S = Distribution(low=0.1, high=1e8, relative_error=0.01)
+LATENCY_MS = Distribution(low=0.1, high=1e5, relative_error=0.01)
+DELAY_S = Distribution(low=1.0, high=1e7, relative_error=0.01)
 LATENCY_QUANTILES = {f"latency_p{p}_ms": p / 100 for p in (50, 90, 95, 99)}
 DELAY_QUANTILES = {f"label_delay_p{p}_s": p / 100 for p in (50, 90, 95, 99)}
 

@@ -6,12 +6,14 @@ Everything is judged at block boundaries and in event time, so a replay raises t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from tidegauge.block import Floats, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
+from tidegauge.drift import detectors
 from tidegauge.drift.baseline import Baselines
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.loss import loss_scale, scaled_loss
@@ -20,6 +22,8 @@ from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import PREDICTION, Shift
 from tidegauge.monitor.traffic import Traffic
+from tidegauge.errors import SnapshotError
+from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents, Test
 from tidegauge.policy.rules import Judgement, judge, judge_detector, judge_psi, rule_name
@@ -29,9 +33,9 @@ from tidegauge.records import Alert
 class Watched:
     """What is kept of one series between evaluations."""
 
-    def __init__(self, baselines: Baselines, detectors: Iterable[Detector], rules: int) -> None:
+    def __init__(self, baselines: Baselines, rules: int) -> None:
         self.baselines = baselines
-        self.detectors = list(detectors)
+        self.detectors: list[Detector] | None = None  # until the task is known
         self.held: list[float] = []  # errors until their scale is known
         self.scale: float | None = None
         self.since = [0] * (rules + 1)  # outcomes since each rule, and the detectors, were judged
@@ -46,7 +50,7 @@ class Watched:
             errors, self.held = np.array(self.held), []
             self.scale = loss_scale(errors) or 1.0
         losses = scaled_loss(errors, self.scale) if self.scale else errors
-        for detector in self.detectors:
+        for detector in self.detectors or ():
             detector.update(losses)
 
     def due(self, which: int, every: int) -> bool:
@@ -79,8 +83,10 @@ class Watch:
         found, starts = np.unique(series[order], return_index=True)
         for number, own in zip(found.tolist(), np.split(order, starts[1:]), strict=False):
             regression = self._task(number) == "regression"
-            needed = self._settings.monitor.baseline_outcomes
-            self.watched(number).take(error[own], needed, scaled=regression)
+            watched = self.watched(number)
+            if watched.detectors is None:
+                watched.detectors = self._detectors(number, regression)
+            watched.take(error[own], self._settings.monitor.baseline_outcomes, scaled=regression)
 
     def evaluate(self, touched: Iterable[int]) -> list[Alert]:
         """Return the alerts that the series touched by a block call for now."""
@@ -116,7 +122,8 @@ class Watch:
                 series,
                 {
                     "baselines": one.baselines.dump(),
-                    "detectors": [detector.snapshot() for detector in one.detectors],
+                    "detectors": [detector.snapshot() for detector in one.detectors or ()],
+                    "judged": one.detectors is not None,
                     "held": one.held,
                     "scale": one.scale,
                     "since": one.since,
@@ -128,14 +135,19 @@ class Watch:
         return {"watched": watched, "incidents": self._incidents.snapshot(), "silent": silent}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a state that `state()` returned; detectors that are no longer set are left out."""
+        """Take over a state that `state()` returned.
+
+        Detectors that are no longer set are left out; one that river can no longer read starts anew.
+        """
         self._incidents = Incidents.restore(state["incidents"])
         self._silent_until = {(model, version): until for model, version, until in state["silent"]}
         for series, kept in state["watched"]:
             watched = self._watched[series] = self._new(series, kept["baselines"])
             watched.held, watched.scale = list(kept["held"]), kept["scale"]
-            restored = {one.name: one for one in map(Detector.restore, kept["detectors"])}
-            watched.detectors = [restored.get(one.name, one) for one in watched.detectors]
+            if kept["judged"]:
+                fresh = self._detectors(series, self._task(series) == "regression")
+                found = {one.name: one for one in _restored(kept["detectors"])}
+                watched.detectors = [found.get(one.name, one) for one in fresh]
             if len(kept["since"]) == len(watched.since):
                 watched.since = list(kept["since"])
 
@@ -143,10 +155,13 @@ class Watch:
         key = self._roster.series[series]
         model = self._settings.model(key.model_id)
         configured = model.baseline if key.segment is None else {}
-        needed = self._settings.monitor.baseline_outcomes
-        baselines = Baselines.load(kept, configured, needed) if kept else Baselines(configured, needed)
+        baselines = Baselines.load(kept, configured) if kept else Baselines(configured)
+        return Watched(baselines, len(self._settings.rules))
+
+    def _detectors(self, series: int, regression: bool) -> list[Detector]:
+        model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
-        return Watched(baselines, map(Detector, names), len(self._settings.rules))
+        return [Detector(name) for name in detectors.fitting(names, binary_errors=not regression)]
 
     def _task(self, series: int) -> str | None:
         return self._roster.models[self._roster.series_model[series]].task
@@ -173,7 +188,7 @@ class Watch:
                     found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if watched.due(-1, drift.every_outcomes):
-            for detector in watched.detectors:
+            for detector in watched.detectors or ():
                 found = judge_detector(detector, drift.min_samples, drift.resolve_after)
                 yield self._key(series, "detector", detector.name, "error"), found, drift.consecutive
         if self._shift.due(series):
@@ -207,3 +222,18 @@ class Watch:
 
     def _key(self, series: int, test: Test, rule: str, subject: str) -> IncidentKey:
         return IncidentKey(*self._roster.series[series], test, rule, subject)
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigError where a rule or a detector is not what its metric or task allows."""
+    directions.check(settings.rules)
+    detectors.check(settings.drift.detectors, binary_errors=True)
+    for model_id, model in settings.models.items():
+        key = f"models.{model_id}.detectors"
+        detectors.check(model.detectors, binary_errors=model.task != "regression", key=key)
+
+
+def _restored(states: Iterable[bytes]) -> Iterator[Detector]:
+    for state in states:
+        with suppress(SnapshotError):
+            yield Detector.restore(state)

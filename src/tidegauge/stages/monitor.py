@@ -23,7 +23,8 @@ from tidegauge.adapters import block_codec
 from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer
 from tidegauge.adapters.redis_state import RedisState, Snapshot
 from tidegauge.config import Settings
-from tidegauge.errors import SnapshotError, TidegaugeError
+from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
+from tidegauge.events import dead_letter
 from tidegauge.monitor import Monitor
 from tidegauge.records import Alert, Control
 
@@ -94,17 +95,25 @@ class MonitorStage:
         if owned is None or record.offset < owned.next_offset or record.value is None:
             return []
         owned.next_offset = record.offset + 1
-        if record.key == CONTROL_KEY:
-            return owned.monitor.control(msgspec.json.decode(record.value, type=Control))
-        return owned.monitor.observe(block_codec.decode(record.value))
+        try:
+            if record.key == CONTROL_KEY:
+                return owned.monitor.control(msgspec.json.decode(record.value, type=Control))
+            return owned.monitor.observe(block_codec.decode(record.value))
+        except (SnapshotError, msgspec.MsgspecError) as error:  # somebody else's message
+            self._refuse(record, str(error))
+            return []
+
+    def _refuse(self, record: Record, why: str) -> None:
+        rejected = Rejected("malformed", why)
+        letter = dead_letter(rejected, record.topic, record.partition, record.offset, record.value)
+        self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
 
     def _send(self, alerts: list[Alert]) -> None:
         for alert in alerts:
             _log.info("alert %s: %s", alert.status, alert.message)
             key = f"{alert.model_id}:{alert.model_version}".encode()
             self._producer.send(self._settings.topics.alerts, msgspec.json.encode(alert), key)
-        if alerts:
-            self._producer.flush(_FLUSH_SECONDS)
+        self._producer.flush(_FLUSH_SECONDS)
 
     def _publish(self) -> None:
         for partition, owned in self._owned.items():

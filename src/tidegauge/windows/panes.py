@@ -77,7 +77,8 @@ class PaneTable:
     def move(self, series: int, other: PaneTable, widen: Any) -> None:
         """Move a series to a table of another width; `widen` maps its cells [width]."""
         for pane, slot in self._slots.get(series, {}).items():
-            other._cells[other._slot(series, pane)] = widen(self._cells[slot])
+            there = other._slot(series, pane)  # first: it may lay the cells anew
+            other._cells[there] = widen(self._cells[slot])
         self.forget(series)
 
     def state(self) -> dict[str, Any]:
@@ -89,7 +90,8 @@ class PaneTable:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned."""
         for (series, pane), cells in zip(state["keys"].tolist(), state["cells"], strict=True):
-            self._cells[self._slot(series, pane)] = cells
+            slot = self._slot(series, pane)  # first: it may lay the cells anew
+            self._cells[slot] = cells
 
     def _slot(self, series: int, pane: int) -> int:
         panes = self._slots.setdefault(series, {})

@@ -1,0 +1,96 @@
+"""Panes against a plain dictionary of what was added."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge.windows import PaneTable
+
+PANE_MS, PANES = 100, 3
+ROWS = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(0, 1_500), st.integers(0, 1), st.sampled_from([1.0, -1.0, 2.5])),
+    max_size=60,
+)
+
+
+def filled(rows: list[tuple[int, int, int, float]], batches: int) -> tuple[PaneTable, dict[int, int]]:
+    """Return a table that took the rows in batches, each with its series' watermark of the time."""
+    table, watermark = PaneTable(2, PANE_MS, PANES), defaultdict(int)
+    for batch in np.array_split(np.arange(len(rows)), batches):
+        mine = [rows[i] for i in batch.tolist()]
+        for series, at_ms, _, _ in mine:
+            watermark[series] = max(watermark[series], at_ms)
+        columns = np.array([(s, a, watermark[s], c) for s, a, c, _ in mine], np.int64).reshape(-1, 4)
+        amount = np.array([[amount] for *_, amount in mine]).reshape(-1, 1)
+        table.add(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3:], amount)
+    return table, watermark
+
+
+@given(ROWS, st.integers(1, 5))
+def test_a_window_is_the_sum_of_what_lies_in_it_however_it_was_batched(rows, batches):
+    table, watermark = filled(rows, batches)
+    for series, at_ms in watermark.items():
+        start = (at_ms // PANE_MS - PANES + 1) * PANE_MS
+        expected = [sum(a for s, t, c, a in rows if s == series and c == cell and t >= start) for cell in (0, 1)]
+        np.testing.assert_allclose(table.window(series, at_ms), expected, atol=1e-9)
+
+
+@given(ROWS)
+def test_a_restored_table_has_the_same_windows(rows):
+    table, watermark = filled(rows, 2)
+    restored = PaneTable(2, PANE_MS, PANES)
+    restored.restore(table.state())
+    for series, at_ms in watermark.items():
+        assert restored.window(series, at_ms).tolist() == table.window(series, at_ms).tolist()
+
+
+def test_a_row_older_than_the_window_adds_nothing_and_a_late_one_fills_its_pane():
+    table = PaneTable(1, PANE_MS, PANES)
+    series, cell, one = np.zeros(2, np.int64), np.zeros((2, 1), np.int64), np.ones((2, 1))
+    table.add(series, np.array([650, 399]), np.array([650, 650]), cell, one)
+    assert table.window(0, 650).tolist() == [1.0]
+    table.add(series[:1], np.array([450]), np.array([650]), cell[:1], one[:1])
+    assert table.window(0, 650).tolist() == [2.0]
+    pane = table.pane(0, 499)
+    assert pane is not None
+    assert pane.tolist() == [1.0]
+
+
+def test_a_pane_that_left_the_window_gives_its_place_back_empty():
+    table = PaneTable(1, PANE_MS, PANES)
+    one = np.ones(1, np.int64)
+    for at_ms in range(0, 100_000, PANE_MS):
+        table.add(one, one * at_ms, one * at_ms, one[:, None] * 0, np.ones((1, 1)))
+        assert table.window(1, at_ms).tolist() == [min(PANES, at_ms // PANE_MS + 1)]
+    assert len(table.state()["keys"]) == PANES
+
+
+def test_a_forgotten_series_is_empty_and_leaves_the_others_alone():
+    table, _ = filled([(0, 10, 0, 1.0), (1, 10, 0, 2.5)], 1)
+    table.forget(0)
+    assert table.window(0, 10).tolist() == [0.0, 0.0]
+    assert table.window(1, 10).tolist() == [2.5, 0.0]
+
+
+def test_a_table_grows_as_it_is_restored_and_as_series_move_in():
+    rows = [(series, 10, 0, 1.0) for series in range(100)]
+    table, _ = filled(rows, 1)
+    restored, wider = PaneTable(2, PANE_MS, PANES), PaneTable(2, PANE_MS, PANES)
+    restored.restore(table.state())
+    for series in range(100):
+        assert restored.window(series, 10).tolist() == [1.0, 0.0]
+        table.move(series, wider, lambda cells: cells * 2)
+        assert wider.window(series, 10).tolist() == [2.0, 0.0]
+
+
+def test_a_moved_series_keeps_its_panes_in_the_wider_table():
+    table, _ = filled([(0, 10, 0, 1.0), (0, 110, 1, 2.5), (1, 10, 0, 1.0)], 1)
+    wider = PaneTable(3, PANE_MS, PANES)
+    table.move(0, wider, lambda cells: np.append(cells, 7.0))
+    assert wider.window(0, 110).tolist() == [1.0, 2.5, 14.0]
+    assert table.window(0, 110).tolist() == [0.0, 0.0]
+    assert table.window(1, 10).tolist() == [1.0, 0.0]
