@@ -69,6 +69,15 @@ def test_a_pane_that_left_the_window_gives_its_place_back_empty():
     assert len(table.state()["keys"]) == PANES
 
 
+def test_a_table_that_nobody_reads_keeps_a_bounded_number_of_panes():
+    table = PaneTable(1, PANE_MS, PANES)
+    one = np.ones(1, np.int64)
+    for at_ms in range(0, 100_000, PANE_MS):
+        table.add(one, one * at_ms, one * at_ms, one[:, None] * 0, np.ones((1, 1)))
+    assert len(table.state()["keys"]) <= 2 * PANES
+    assert table.window(1, at_ms).tolist() == [PANES]
+
+
 def test_a_forgotten_series_is_empty_and_leaves_the_others_alone():
     table, _ = filled([(0, 10, 0, 1.0), (1, 10, 0, 2.5)], 1)
     table.forget(0)

@@ -2,7 +2,7 @@
 
 Statistics are additive, so a window is the sum of its panes, a late label fills its old pane,
 and a correction adds with the opposite sign. A pane that has left the window is dropped when its
-series is next touched.
+window is read, or when its series has twice as many panes as the window needs.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class PaneTable:
 
     def window(self, series: int, watermark_ms: int) -> Floats:
         """Return the sum [width] of the panes in the window at `watermark_ms`."""
-        self._expire(series, watermark_ms)
         newest = watermark_ms // self.pane_ms
         panes = self._slots.get(series, {})
+        self._drop(panes, newest - self.panes)
         slots = [slot for pane, slot in panes.items() if pane <= newest]
         total: Floats = self._cells[slots].sum(0)
         return total
@@ -97,6 +97,8 @@ class PaneTable:
         panes = self._slots.setdefault(series, {})
         slot = panes.get(pane)
         if slot is None:
+            if len(panes) >= 2 * self.panes:
+                self._drop(panes, max(panes) - self.panes)
             slot = panes[pane] = self._take()
         return slot
 
@@ -111,8 +113,7 @@ class PaneTable:
         self._cells[slot] = 0.0
         self._free.append(slot)
 
-    def _expire(self, series: int, watermark_ms: int) -> None:
-        oldest = watermark_ms // self.pane_ms - self.panes
-        panes = self._slots.get(series, {})
+    def _drop(self, panes: dict[int, int], oldest: int) -> None:
+        """Give back the panes up to `oldest`, which have left the window."""
         for pane in [pane for pane in panes if pane <= oldest]:
             self._release(panes.pop(pane))

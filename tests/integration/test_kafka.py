@@ -1,0 +1,109 @@
+"""The consumer and the producer on a real broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer, ends
+from tidegauge.config import Kafka, Settings
+from tidegauge.errors import Unavailable
+from tidegauge.servers.ports import free_port
+
+WAIT_SECONDS = 40
+
+
+class Owner:
+    """Notes what it gains and gives up; starts where the group left off unless told."""
+
+    def __init__(self, starts: dict[Partition, int] | None = None) -> None:
+        self.owned: set[Partition] = set()
+        self.starts = starts or {}
+        self.given_up: list[Partition] = []
+
+    def ownership(self) -> Ownership:
+        return Ownership(self.gain, self.give_up, self.give_up)
+
+    def gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        self.owned.update(partitions)
+        return {partition: self.starts.get(partition) for partition in partitions}
+
+    def give_up(self, partitions: list[Partition]) -> None:
+        self.owned.difference_update(partitions)
+        self.given_up += partitions
+
+
+def taken(consumer: BatchConsumer, count: int) -> list[Record]:
+    found: list[Record] = []
+    until = time.monotonic() + WAIT_SECONDS
+    while len(found) < count and time.monotonic() < until:
+        found += consumer.take(100, 0.1)
+    return found
+
+
+def sent(settings: Settings, topic: str, values: list[bytes]) -> None:
+    producer = RowProducer(settings.kafka)
+    for value in values:
+        producer.send(topic, value, partition=0)
+    producer.flush(20)
+
+
+def test_what_was_committed_is_not_read_again_and_what_was_not_is(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic()
+    sent(settings, topic, [b"a", b"b", b"c"])
+    first = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
+    records = taken(first, 3)
+    assert [record.value for record in records] == [b"a", b"b", b"c"]
+    first.commit(ends(records[:2]))
+    first.close()
+    second = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
+    assert [record.value for record in taken(second, 1)] == [b"c"]
+    second.close()
+
+
+def test_an_owner_may_start_elsewhere_than_the_group_left_off(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic()
+    sent(settings, topic, [b"a", b"b", b"c"])
+    owner = Owner({(topic, 0): 1})
+    consumer = BatchConsumer(settings.kafka, "test", [topic], owner.ownership())
+    assert [record.offset for record in taken(consumer, 2)] == [1, 2]
+    assert consumer.end_offset((topic, 0)) == 3
+    assert (consumer.first_offset((topic, 0)), consumer.start_offset((topic, 0))) == (0, None)
+    consumer.close()
+    assert owner.given_up == [(topic, 0)]
+
+
+def test_two_members_share_the_partitions_and_one_that_leaves_gives_them_back(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic(4)
+    owners = [Owner(), Owner()]
+    members = [BatchConsumer(settings.kafka, "test", [topic], owner.ownership()) for owner in owners]
+    until = time.monotonic() + WAIT_SECONDS
+    while sorted(len(owner.owned) for owner in owners) != [2, 2] and time.monotonic() < until:
+        for member in members:
+            member.take(10, 0.1)
+    assert not owners[0].owned & owners[1].owned
+    members[0].close()
+    while len(owners[1].owned) < 4 and time.monotonic() < until:
+        members[1].take(10, 0.1)
+    assert len(owners[1].owned) == 4
+    members[1].close()
+
+
+def test_a_topic_that_is_missing_says_what_to_do(settings: Settings) -> None:
+    with pytest.raises(Unavailable, match="tidegauge topics create"):
+        RowProducer(settings.kafka).partitions("no.such.topic")
+
+
+def test_a_message_that_cannot_be_delivered_is_not_called_delivered() -> None:
+    producer = RowProducer(Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}"))
+    producer.send("topic", b"value", partition=0)
+    with pytest.raises(Unavailable):
+        producer.flush(1.0)
