@@ -1,0 +1,70 @@
+# The one task runner. On a machine with only Python 3.11 or later: `make demo`, `make test`.
+# Another interpreter: `make PYTHON=python3.12 test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERVERS ?= embedded
+PYTEST_ARGS ?=
+
+# A stamp for each set of extras: nothing is installed again until pyproject.toml changes.
+DEMO_READY := $(VENV)/.ready-demo
+DEV_READY := $(VENV)/.ready-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint types contracts unit integration bench fmt clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(DEV_READY) ## Create .venv with everything that development needs
+
+demo: $(DEMO_READY) ## Monitor a real model on a year of real flights, and check every number
+	$(BIN)/tidegauge demo
+
+test: lint types contracts unit integration ## Everything below; the suites run on the embedded servers
+
+lint: $(DEV_READY) ## Style and layout of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_READY) ## Strict type checking of src
+	$(BIN)/mypy
+
+contracts: $(DEV_READY) ## Who may import whom
+	$(BIN)/lint-imports
+
+unit: $(DEV_READY) ## Tests that need no servers, doctests, and the coverage of the pure core
+	$(BIN)/pytest tests src --doctest-modules -m "not integration" \
+	  --cov --cov-report=term $(PYTEST_ARGS)
+
+integration: $(DEV_READY) ## Tests on servers: SERVERS=embedded (default) or SERVERS=real
+	$(BIN)/pytest tests -m integration --servers=$(SERVERS) $(PYTEST_ARGS)
+
+bench: $(DEV_READY) ## What the parts cost on this machine
+	set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python -m "benchmarks.$$(basename $$file .py)"; done
+
+fmt: $(DEV_READY) ## Lay the code out and sort its imports
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was built, and .venv
+	rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null \
+	  || { echo "Tidegauge needs Python 3.11 or later, and there is no '$(PYTHON)': install it, or name another one (make PYTHON=...)." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Tidegauge needs Python 3.11 or later, and '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1): name another one (make PYTHON=...)." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "'$(PYTHON)' cannot make a virtual environment: install its venv module (Debian: python3-venv)." >&2; exit 1; }
+
+$(DEMO_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,demo]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,demo,dev]'
+	@touch $@ $(DEMO_READY)

@@ -1,0 +1,44 @@
+"""Options and fixtures for every suite; servers are started for those tests alone that ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegauge.servers import KINDS, Kind, Servers, start
+
+ON_SERVERS = frozenset({"integration", "servers", "faults"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--servers",
+        choices=list(KINDS),
+        default="embedded",
+        help="what `servers` are: from wheels, or Apache Kafka and Redis (Java 17, Maven, redis-server)",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs servers: by fixture, or by the directory under tests/."""
+    root = Path(__file__).parent
+    for item in items:
+        inside = item.path.is_relative_to(root) and item.path.relative_to(root).parts[0] in ON_SERVERS
+        if inside or "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def kind(pytestconfig: pytest.Config) -> Kind:
+    """Which servers the suite runs on."""
+    chosen: Kind = pytestconfig.getoption("--servers")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def servers(kind: Kind) -> Iterator[Servers]:
+    """A broker and a store that the session shares; the suite fails where they cannot start."""
+    with start(kind) as running:
+        yield running
