@@ -87,7 +87,10 @@ def test_an_outcome_carries_the_prediction_as_it_was_stored_and_its_label():
     assert maps_of(rows.kpis, block.strings) == [{"revenue": 3.5}]
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"abc", b"\x80", block_codec.pack({"version": 99}), block_codec.pack({"version": 1})])
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"\xc1", b"abc", b"\x80", block_codec.pack({"version": 99}), block_codec.pack({"version": 1})],
+)
 def test_bytes_that_are_no_block_are_named_as_such(damaged):
     with pytest.raises(SnapshotError):
         block_codec.decode(damaged)

@@ -80,7 +80,7 @@ REASONS = {
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """An event that could not be used, on the topic `tidegauge.deadletter`: why, where from, and its bytes."""
+    """An event that could not be used, on the topic `tidegauge.deadletter`: why, from where, its bytes."""
 
     reason: Annotated[str, Meta(description="one of: " + ", ".join(REASONS))]
     detail: Annotated[str, Meta(description="what was expected and what came")]

@@ -45,7 +45,9 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(state: RedisState, store
         state.load(1)
 
 
-def test_an_alert_is_active_until_it_is_resolved_and_is_logged_once(state: RedisState, store: redis.Redis) -> None:
+def test_an_alert_is_active_until_it_is_resolved_and_is_logged_once(
+    state: RedisState, store: redis.Redis
+) -> None:
     for _ in range(2):
         state.log_alert("i1", b"fired", firing=True)
     assert store.hgetall(keys.ALERTS_ACTIVE) == {b"i1": b"fired"}

@@ -154,8 +154,12 @@ def test_an_alert_lands_on_its_topic_and_in_redis_and_is_resolved(
     quick: Settings, store: redis.Redis, tmp_path: Path
 ) -> None:
     healthy = [prediction(n, 0.9) for n in range(400)] + [label(n, n % 10 > 0) for n in range(400)]
-    broken = [prediction(n, 0.9) for n in range(400, 1_400)] + [label(n, n % 10 > 5) for n in range(400, 1_400)]
-    again = [prediction(n, 0.9) for n in range(1_400, 3_000)] + [label(n, n % 10 > 0) for n in range(1_400, 3_000)]
+    broken = [prediction(n, 0.9) for n in range(400, 1_400)] + [
+        label(n, n % 10 > 5) for n in range(400, 1_400)
+    ]
+    again = [prediction(n, 0.9) for n in range(1_400, 3_000)] + [
+        label(n, n % 10 > 0) for n in range(1_400, 3_000)
+    ]
     log = tmp_path / "worker.log"
     with worker(quick, log):
         for part, key in ((healthy, b"0"), (broken, b"1"), (again, b"0")):
@@ -163,7 +167,9 @@ def test_an_alert_lands_on_its_topic_and_in_redis_and_is_resolved(
                 both = part[start : start + 100] + part[len(part) // 2 + start :][:100]
                 produce(quick, both)
             wait_for(lambda key=key: fired(store) == (key == b"1"), log)
-    alerts = [alert for alert in everything(quick, quick.topics.alerts) if alert["rule"].startswith("accuracy")]
+    alerts = [
+        alert for alert in everything(quick, quick.topics.alerts) if alert["rule"].startswith("accuracy")
+    ]
     assert [alert["status"] for alert in alerts] == ["firing", "resolved"]
     assert alerts[0]["incident_id"] == alerts[1]["incident_id"]
     assert alerts[0]["evidence"]["current"] < alerts[0]["evidence"]["threshold"]
@@ -181,13 +187,18 @@ def test_a_worker_that_is_killed_leaves_nothing_lost_and_nothing_counted_twice(
 ) -> None:
     events, truth = stream(2_000, seed=2)
     log = tmp_path / "worker.log"
-    thirds = [events[: len(events) // 3], events[len(events) // 3 : 2 * len(events) // 3], events[2 * len(events) // 3 :]]
+    thirds = [
+        events[: len(events) // 3],
+        events[len(events) // 3 : 2 * len(events) // 3],
+        events[2 * len(events) // 3 :],
+    ]
     sent: list[tuple[str, Any]] = []
     for part in thirds[:2]:
         sent += part
         with worker(quick, log) as process:
             produce(quick, part)
-            wait_for(lambda: counters(store).get("predictions.received", 0) > len(sent) // 4, log)
+            quarter = len(sent) // 4
+            wait_for(lambda quarter=quarter: counters(store).get("predictions.received", 0) > quarter, log)
             process.kill()
             process.wait()
     with worker(quick, log):
@@ -215,7 +226,12 @@ def test_a_control_message_changes_the_baseline_of_the_running_worker(
     quick: Settings, store: redis.Redis, tmp_path: Path
 ) -> None:
     log = tmp_path / "worker.log"
-    request = {"action": "set_baseline", "model_id": "churn", "model_version": "v1", "metrics": {"accuracy": 0.77}}
+    request = {
+        "action": "set_baseline",
+        "model_id": "churn",
+        "model_version": "v1",
+        "metrics": {"accuracy": 0.77},
+    }
     with worker(quick, log):
         produce(quick, [prediction(n, 0.9) for n in range(10)] + [label(n, True) for n in range(10)])
         wait_for(lambda: b"churn" in store.smembers("tg:models"), log)

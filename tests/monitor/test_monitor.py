@@ -26,7 +26,9 @@ SETTINGS = Settings(
 )
 
 
-def watch(settings: Settings, stream: list[Observed], size: int = 16, late: int = 0) -> tuple[Monitor, list[Alert]]:
+def watch(
+    settings: Settings, stream: list[Observed], size: int = 16, late: int = 0
+) -> tuple[Monitor, list[Alert]]:
     monitor, alerts = Monitor(settings), []
     for block in blocks(stream, size, late):
         alerts += monitor.observe(block)
@@ -146,7 +148,9 @@ def test_a_class_that_appears_later_joins_the_matrix_without_loss():
     random = np.random.default_rng(7)
     names = ["cat", "dog", "eel", "fox"]
     stream = [
-        Observed(f"m{i}", i * 60_000, names[random.integers(2 + i // 60)], (names[random.integers(2 + i // 60)],))
+        Observed(
+            f"m{i}", i * 60_000, names[random.integers(2 + i // 60)], (names[random.integers(2 + i // 60)],)
+        )
         for i in range(120)
     ]
     monitor, _ = watch(SETTINGS, stream)
@@ -258,14 +262,18 @@ def test_a_configured_baseline_wins_and_a_control_message_over_it():
     monitor, alerts = watch(settings, binary(200, seed=15), 10)
     assert written(monitor, "tg:baseline:churn:v1")["accuracy"] == "0.99"
     assert [alert.status for alert in alerts if alert.kind == "performance"] == ["firing"]
-    monitor.control(Control(action="set_baseline", model_id="churn", model_version="v1", metrics={"accuracy": 0.5}))
+    monitor.control(
+        Control(action="set_baseline", model_id="churn", model_version="v1", metrics={"accuracy": 0.5})
+    )
     assert written(monitor, "tg:baseline:churn:v1")["accuracy"] == "0.5"
 
 
 def test_a_silenced_version_raises_nothing_until_its_time():
     stream = incident()
     monitor = Monitor(SETTINGS)
-    monitor.control(Control(action="silence", model_id="churn", model_version="v1", until_ms=stream[-1].at_ms + 1))
+    monitor.control(
+        Control(action="silence", model_id="churn", model_version="v1", until_ms=stream[-1].at_ms + 1)
+    )
     assert [alert for block in blocks(stream, 10) for alert in monitor.observe(block)] == []
 
 
@@ -294,7 +302,9 @@ def test_rows_that_a_replay_emits_again_are_not_counted_twice():
 @pytest.mark.parametrize("cut", [1, 13, 30])
 def test_a_restored_monitor_goes_on_as_if_nothing_had_happened(cut):
     stream = [
-        replace(one, features={"age": float(i % 7), "plan": "ab"[i % 2]}, kpis={"revenue": 1.0}, latency_ms=3.0)
+        replace(
+            one, features={"age": float(i % 7), "plan": "ab"[i % 2]}, kpis={"revenue": 1.0}, latency_ms=3.0
+        )
         for i, one in enumerate(corrected(incident(), every=9))
     ]
     every = list(blocks(stream, 10, late=4))

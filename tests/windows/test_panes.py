@@ -12,7 +12,9 @@ from tidegauge.windows import PaneTable
 
 PANE_MS, PANES = 100, 3
 ROWS = st.lists(
-    st.tuples(st.integers(0, 30), st.integers(0, 1_500), st.integers(0, 1), st.sampled_from([1.0, -1.0, 2.5])),
+    st.tuples(
+        st.integers(0, 30), st.integers(0, 1_500), st.integers(0, 1), st.sampled_from([1.0, -1.0, 2.5])
+    ),
     max_size=60,
 )
 
@@ -35,7 +37,9 @@ def test_a_window_is_the_sum_of_what_lies_in_it_however_it_was_batched(rows, bat
     table, watermark = filled(rows, batches)
     for series, at_ms in watermark.items():
         start = (at_ms // PANE_MS - PANES + 1) * PANE_MS
-        expected = [sum(a for s, t, c, a in rows if s == series and c == cell and t >= start) for cell in (0, 1)]
+        expected = [
+            sum(a for s, t, c, a in rows if s == series and c == cell and t >= start) for cell in (0, 1)
+        ]
         np.testing.assert_allclose(table.window(series, at_ms), expected, atol=1e-9)
 
 

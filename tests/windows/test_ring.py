@@ -50,7 +50,9 @@ def test_a_restored_ring_goes_on_as_the_first_one(series, more):
     restored.restore(ring.state())
     for each in (ring, restored):
         ids = np.arange(100, 100 + len(more))
-        each.append(np.array(more, np.int64), ids.astype(np.uint64), np.stack((ids, -ids), axis=1).astype(float))
+        each.append(
+            np.array(more, np.int64), ids.astype(np.uint64), np.stack((ids, -ids), axis=1).astype(float)
+        )
     for number in range(10):
         assert sorted(restored.rows(number)[:, 0]) == sorted(ring.rows(number)[:, 0])
 

@@ -76,9 +76,7 @@ class Ownership(NamedTuple):
 class BatchConsumer:
     """A member of a consumer group that takes batches and commits only what it is told."""
 
-    def __init__(
-        self, settings: Kafka, group: str, topics: list[str], ownership: Ownership
-    ) -> None:
+    def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._consumer = Consumer(
             {
@@ -91,9 +89,7 @@ class BatchConsumer:
             },
             logger=None,
         )
-        self._consumer.subscribe(
-            topics, on_assign=self._gain, on_revoke=self._give_up, on_lost=self._lose
-        )
+        self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._give_up, on_lost=self._lose)
 
     def take(self, count: int, seconds: float) -> list[Record]:
         """Return up to `count` records; waits for them no longer than `seconds`.
@@ -186,9 +182,7 @@ class RowProducer:
         """Queue a message; waits where the queue is full."""
         while True:
             try:
-                self._producer.produce(
-                    topic, value, key, partition=partition, on_delivery=self._delivered
-                )
+                self._producer.produce(topic, value, key, partition=partition, on_delivery=self._delivered)
             except BufferError:
                 self._producer.poll(0.05)
             except KafkaException as error:

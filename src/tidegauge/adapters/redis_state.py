@@ -152,7 +152,12 @@ def _checksum(state: bytes) -> bytes:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.OutOfMemoryError) as error:
+    except (
+        redis.ConnectionError,
+        redis.TimeoutError,
+        redis.BusyLoadingError,
+        redis.OutOfMemoryError,
+    ) as error:
         raise Unavailable(f"Redis: {error}") from error
     except redis.RedisError as error:
         raise TidegaugeError(f"Redis: {error}") from error

@@ -100,9 +100,7 @@ class Quality:
             self._count(ledger, rows, expansion, mine, matrix)
         return Errors(expansion.series, expansion.row, error)
 
-    def values(
-        self, series: int, window: str, only: Collection[str] | None = None
-    ) -> dict[str, Value]:
+    def values(self, series: int, window: str, only: Collection[str] | None = None) -> dict[str, Value]:
         """Return the metrics of a series over a window, all or `only` some; empty without a task."""
         ledger = self._ledger_of(series)
         if ledger is None:
@@ -168,7 +166,7 @@ class Quality:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned; tables of windows no longer set are left out."""
-        self._seen = {series: count for series, count in state["seen"]}
+        self._seen = dict(state["seen"])
         for name, tables in state["tables"].items():
             for key, table in self._ledger(name).tables().items():
                 if key in tables:

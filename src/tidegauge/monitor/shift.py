@@ -151,7 +151,7 @@ class Shift:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned."""
-        self._judged = {series: pane for series, pane in state["judged"]}
+        self._judged = dict(state["judged"])
         for series, kinds in state["kept"]:
             for kind, binned in kinds.items():
                 self._binned(series, kind).restore(binned)

@@ -120,7 +120,7 @@ class Traffic:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned; windows no longer set are left out."""
-        self._names = {series: names for series, names in state["names"]}
+        self._names = dict(state["names"])
         self._name_count = sum(len(names) for names in self._names.values())
         for name in self._windows.keys() & state["windows"].keys():
             for table, kept in zip(self._windows[name], state["windows"][name], strict=True):

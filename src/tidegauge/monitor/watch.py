@@ -17,12 +17,12 @@ from tidegauge.drift import detectors
 from tidegauge.drift.baseline import Baselines
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.loss import loss_scale, scaled_loss
+from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import PREDICTION, Shift
 from tidegauge.monitor.traffic import Traffic
-from tidegauge.errors import SnapshotError
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents, Test

@@ -31,7 +31,6 @@ from tidegauge.errors import Rejected
 from tidegauge.events import Decoder, LabelEvent, PredictionEvent, dead_letter
 from tidegauge.join import (
     Arrival,
-    OutcomeRow,
     Resolution,
     Rules,
     Side,
@@ -68,6 +67,11 @@ def destination(model_id: str, partitions: int) -> int:
     return zlib.crc32(model_id.encode()) % partitions
 
 
+def _version_of(member: str) -> tuple[str, str]:
+    model_id, _, version = member.partition(":")
+    return keys.decoded(model_id), keys.decoded(version)
+
+
 class JoinStage:
     """A member of the join group: both input topics, one window in Redis for all members."""
 
@@ -78,7 +82,9 @@ class JoinStage:
         self._state = state
         self._clock = clock
         join, names = settings.join, settings.topics
-        self._rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
+        self._rules = Rules(
+            join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions
+        )
         self._window = RedisWindow.connect(
             settings.redis.url,
             self._rules,
@@ -88,8 +94,8 @@ class JoinStage:
         )
         self._decoder = Decoder(settings.limits)
         self._sides = {names.predictions: Side.PREDICTION, names.labels: Side.LABEL}
-        self._versions = state.members(VERSIONS_KEY)
-        self._new_versions: set[str] = set()
+        self._versions = {_version_of(member) for member in state.members(VERSIONS_KEY)}
+        self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._joined = False
         self._published = 0.0
@@ -109,7 +115,9 @@ class JoinStage:
         arrivals = [event.arrival for event in events]
         resolutions = self._window.apply(arrivals, self._watermark_ms)  # 3
         for partition, block in self._blocks(events, resolutions):  # 4, 5
-            self._producer.send(self._settings.topics.observations, block_codec.encode(block), None, partition)
+            self._producer.send(
+                self._settings.topics.observations, block_codec.encode(block), None, partition
+            )
         orphans = self._window.outbox()
         self._send_letters(self._letters(events, resolutions))
         self._send_letters(
@@ -162,17 +170,18 @@ class JoinStage:
 
     def _admit(self, model_id: str, version: str) -> None:
         """Know a model version from now on, or raise Rejected where there are too many."""
-        name = f"{keys.encoded(model_id)}:{keys.encoded(version)}"
-        if name not in self._versions:
-            most = self._settings.limits.models
-            if len(self._versions) >= most:
-                raise Rejected("too_many", f"expected at most {most} model versions, got one more: {name}", "$.model_id")
-            self._versions.add(name)
-            self._new_versions.add(name)
+        if (model_id, version) in self._versions:
+            return
+        most = self._settings.limits.models
+        if len(self._versions) >= most:
+            detail = f"expected at most {most} model versions, got one more: {model_id} {version}"
+            raise Rejected("too_many", detail, "$.model_id")
+        self._versions.add((model_id, version))
+        self._new_versions.append(f"{keys.encoded(model_id)}:{keys.encoded(version)}")
 
     def _remember_versions(self) -> None:
         if self._new_versions:
-            self._state.add_members(VERSIONS_KEY, sorted(self._new_versions))
+            self._state.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
     def _advances(self, events: list[Event]) -> dict[str, int | None]:

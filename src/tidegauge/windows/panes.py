@@ -38,9 +38,7 @@ class PaneTable:
         self._free = list(range(_FIRST_SLOTS))
         self._slots: dict[int, dict[int, int]] = {}  # series -> pane -> slot
 
-    def add(
-        self, series: Ints, at_ms: Ints, watermark_ms: Ints, index: Ints | Codes, amount: Floats
-    ) -> None:
+    def add(self, series: Ints, at_ms: Ints, watermark_ms: Ints, index: Ints | Codes, amount: Floats) -> None:
         """Add amounts [n, m] to the cells `index` [n, m] of the panes in which `at_ms` [n] lies.
 
         Rows older than the window at `watermark_ms` [n] add nothing. Cost: O(n m).
