@@ -15,7 +15,8 @@ from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import report
-from tidegauge.monitor.quality import HISTORY_PANE_MS, Quality
+from tidegauge.monitor.ledger import HISTORY_PANE_MS
+from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.shift import Shift

@@ -35,6 +35,21 @@ class ModelState:
     watermark_ms: int = 0
     pivot: float | None = None  # the first label of a regression
 
+    @property
+    def positive_code(self) -> int:
+        """The code of the positive class of two."""
+        return self.classes.index(self.positive) if self.positive in self.classes else 1
+
+    def add_class(self, name: str) -> None:
+        """Know one more class."""
+        self.classes.append(name)
+        self.task = task_of(self.classes)
+
+
+def task_of(classes: list[str]) -> str:
+    """Return the name of a classification among these classes."""
+    return "binary" if len(classes) <= 2 else "multiclass"
+
 
 class Expansion(NamedTuple):
     """The rows of a block, each once for every series it belongs to."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tidegauge.block import NO_TEXT, Block, Codes, Floats, from_tree, to_tree
 from tidegauge.config import Model, Settings
-from tidegauge.monitor.roster import ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster, task_of
 
 _NONE = np.empty(0, np.int64)
 ZERO_ONE = frozenset({0.0, 1.0})
@@ -66,11 +66,6 @@ def decide(model: Model, evidence: Evidence, enough: int) -> Decision | None:
     numbers = evidence.numbers | ZERO_ONE if evidence.numbers and zero_one else evidence.numbers
     named = texts | {class_text(number) for number in numbers}
     return _classification(model, named) if len(named) > 1 or waited else None
-
-
-def task_of(classes: list[str]) -> str:
-    """Return the name of a classification among these classes."""
-    return "binary" if len(classes) <= 2 else "multiclass"
 
 
 class Tasks:

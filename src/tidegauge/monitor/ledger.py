@@ -1,0 +1,144 @@
+"""Ledgers: the tables of all series with one task and number of classes.
+
+Sharing tables keeps the cost of a block proportional to its rows, however many models they belong to.
+Rows of numbers [n, columns] are, for a classification, (predicted code, actual code, weight, probability
+of each class), and for a regression (prediction, actual, weight, the model's first label: sums are kept
+relative to it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import Codes, Floats, Ints
+from tidegauge.config import Monitor as MonitorSettings
+from tidegauge.config import duration_ms
+from tidegauge.metrics.classification import Classification
+from tidegauge.metrics.regression import Regression
+from tidegauge.metrics.widen import widen
+from tidegauge.monitor.roster import ModelState, Roster
+from tidegauge.windows import PaneTable, RingTable
+
+HISTORY_PANE_MS = 3_600_000
+FIRST_PROBABILITY = 3  # columns before it: predicted, actual, weight
+_FOREVER_MS = 1 << 62  # one pane for all time: the baseline's
+
+Table = PaneTable | RingTable
+
+
+class Ledger:
+    """A family of metrics and its tables: panes by time window, rings by count window."""
+
+    def __init__(self, family: Classification | Regression, settings: MonitorSettings) -> None:
+        self.family = family
+        self.columns = FIRST_PROBABILITY + (family.classes if isinstance(family, Classification) else 1)
+        widths = {name: duration_ms(name) for name in settings.time_windows}
+        longest = max(widths.values(), default=HISTORY_PANE_MS)
+        self.panes = {
+            name: PaneTable(family.width, width // settings.panes, settings.panes)
+            for name, width in widths.items()
+        }
+        self.rings = {str(n): RingTable(n, self.columns) for n in settings.count_windows}
+        self.history = PaneTable(family.width, HISTORY_PANE_MS, -(-longest // HISTORY_PANE_MS))
+        self.baseline = PaneTable(family.width, _FOREVER_MS, 1)
+
+    def tables(self) -> dict[str, Table]:
+        """Return every table by a name that is the same in each ledger."""
+        return {
+            "history": self.history,
+            "baseline": self.baseline,
+            **{f"panes/{name}": table for name, table in self.panes.items()},
+            **{f"ring/{name}": table for name, table in self.rings.items()},
+        }
+
+    def cells(self, rows: Floats) -> tuple[Codes, Floats]:
+        """Return the cells and amounts [n, m] of rows [n, columns]."""
+        if isinstance(self.family, Classification):
+            codes = rows[:, :2].astype(np.int32)
+            return self.family.cells(codes[:, 0], codes[:, 1], rows[:, FIRST_PROBABILITY:], rows[:, 2])
+        return self.family.cells(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
+
+    def window(self, series: int, window: str, watermark_ms: int) -> Floats:
+        """Return the summed cells [width] of a series over a window."""
+        if window in self.panes:
+            return self.panes[window].window(series, watermark_ms)
+        index, amount = self.cells(self.rings[window].rows(series))
+        return np.bincount(index.reshape(-1), amount.reshape(-1), self.family.width).astype(np.float64)
+
+    def move(self, series: int, other: Ledger) -> None:
+        """Move a series to a ledger of more classes; the codes of its classes stay."""
+        old, new = self.family, other.family
+        assert isinstance(old, Classification)  # a regression has no classes to gain
+        assert isinstance(new, Classification)
+        codes = range(old.classes)
+        wider = ((0, 0), (0, new.classes - old.classes))
+        for name, table in self.tables().items():
+            there = other.tables()[name]
+            if isinstance(table, PaneTable) and isinstance(there, PaneTable):
+                table.move(series, there, lambda cells: widen(cells, old, new, codes))
+            elif isinstance(table, RingTable) and isinstance(there, RingTable):
+                table.move(series, there, lambda rows: np.pad(rows, wider, constant_values=np.nan))
+
+
+class Ledgers:
+    """Every ledger, by the name that a model's task and classes give it."""
+
+    def __init__(self, settings: MonitorSettings, roster: Roster) -> None:
+        self._settings = settings
+        self._roster = roster
+        self._ledgers: dict[str, Ledger] = {}
+
+    def of_series(self, series: int) -> Ledger | None:
+        """Return the ledger of a series, None for a task without metrics."""
+        name = _name(self._roster.models[self._roster.series_model[series]])
+        return self._ledger(name) if name else None
+
+    def of_models(self, model: Ints) -> list[tuple[Ledger, list[int]]]:
+        """Return each ledger with those of the models [n] that are in it; others are left out."""
+        found: dict[str, list[int]] = {}
+        for number in np.unique(model).tolist():
+            name = _name(self._roster.models[number])
+            if name:
+                found.setdefault(name, []).append(number)
+        return [(self._ledger(name), models) for name, models in found.items()]
+
+    def add_class(self, model: int, name: str) -> None:
+        """Give a model one more class, and its series the tables for it."""
+        state = self._roster.models[model]
+        old = self._ledger(_name(state))
+        state.add_class(name)
+        new = self._ledger(_name(state))
+        if new is not old:
+            for series in np.flatnonzero(np.array(self._roster.series_model) == model).tolist():
+                old.move(series, new)
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain state."""
+        return {
+            name: {key: table.state() for key, table in ledger.tables().items()}
+            for name, ledger in self._ledgers.items()
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state()` returned; tables of windows no longer set are left out."""
+        for name, tables in state.items():
+            for key, table in self._ledger(name).tables().items():
+                if key in tables:
+                    table.restore(tables[key])
+
+    def _ledger(self, name: str) -> Ledger:
+        ledger = self._ledgers.get(name)
+        if ledger is None:
+            classes = name.partition("/")[2]
+            bins, calibration = self._settings.score_bins, self._settings.calibration_bins
+            family = Classification(int(classes), bins, calibration) if classes else Regression()
+            ledger = self._ledgers[name] = Ledger(family, self._settings)
+        return ledger
+
+
+def _name(state: ModelState) -> str:
+    if state.task == "regression":
+        return "regression"
+    return f"classification/{max(2, len(state.classes))}" if state.classes else ""
