@@ -8,6 +8,7 @@ The order of a step; every write replays harmlessly:
 5. send blocks and dead letters, and wait until all are delivered
 6. acknowledge the orphans whose dead letters are delivered
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
+8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 """
 
 from __future__ import annotations
@@ -111,7 +112,6 @@ class JoinStage:
         records = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
         events = [self._decode(record) for record in records]  # 2
         self._remember_versions()
-        self._watermark_ms = self._window.watermark(self._advances(events))
         arrivals = [event.arrival for event in events]
         resolutions = self._window.apply(arrivals, self._watermark_ms)  # 3
         for partition, block in self._blocks(events, resolutions):  # 4, 5
@@ -133,6 +133,7 @@ class JoinStage:
         self._producer.flush(_FLUSH_SECONDS)
         self._window.acknowledge(orphans)  # 6
         self._consumer.commit(ends(records))  # 7
+        self._watermark_ms = self._window.watermark(self._advances(events))  # 8
         self._next |= ends(records)
         self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS)
         self._publish()

@@ -1,0 +1,1 @@
+"""Where the outside libraries and servers are met: each has one home here."""

@@ -1,0 +1,470 @@
+-- The join of predictions and labels in one shard: the table of tidegauge/join/table.py, as a script.
+--
+-- KEYS  1 applied offsets, 2 counters, 3 outbox
+-- ARGV  1 watermark_ms, 2 horizon_ms, 3 lateness_ms, 4 corrections kept, 5 prefix of the bucket keys,
+--       6 the batch's last offsets, 7 the events, 8 first bucket to sweep, 9 last bucket to sweep
+-- Returns one byte for each event (verdict, and flags as below), then the rows of those that have any.
+--
+-- An entry is one value in a bucket's hash; all integers are big endian:
+--   entry       flags(1) [prediction] [newest] [label...]
+--   flags       1 prediction, 2 it completed revision 0, 4 newest, 8 labels, 16 * further fields
+--   prediction  [length(3), with labels] position payload
+--   newest      position; where it is not the last label's
+--   label       length(3) position payload [length(2) prediction_id, without a prediction]
+--   position    at_ms(6) partition(2) offset(6)
+-- A listpack, the small encoding of a hash, takes values of at most 64 bytes, so a longer entry
+-- lies in up to four fields: field, field..1, field..2, field..3.
+--
+-- It can run twice: what is at or below an applied offset only has its rows told again.
+
+local PREDICTION, BY_PREDICTION, NEWEST, LABELS, FIELDS = 1, 2, 4, 8, 16
+local FIELD_BYTES, MOST_FIELDS = 64, 4
+local WAITING, MATCHED, DUPLICATE, CORRECTED = 0, 1, 2, 3
+local SUPERSEDED, LATE, REJECTED, REPLAY = 4, 5, 6, 7
+local OWN_LABEL, EMIT_PREDICTION, IS_REPLAY, HAS_ROWS = 8, 16, 32, 64
+local EXPIRED, ORPHAN, RECEIVED = 7, 8, 9  -- counters that are no verdict of an event
+local COUNTERS = {
+  [0] = 'waiting', 'matched', 'duplicate', 'corrected', 'superseded', 'late', 'rejected', 'expired', 'orphan', 'received',
+}
+local SIDES = {[0] = 'predictions.', 'labels.'}
+local PREDICTION_SIDE, LABEL_SIDE = 0, 1
+local REJECTED_EVENT = 2  -- flag of an event's side
+local POSITION_BYTES, NAME_BYTES = 14, 10
+
+local horizon = tonumber(ARGV[2])
+local due_before = tonumber(ARGV[1]) - horizon - tonumber(ARGV[3])
+local corrections, prefix = tonumber(ARGV[4]), ARGV[5]
+local pack, read_struct, byte, char, sub = struct.pack, struct.unpack, string.byte, string.char, string.sub
+local call, floor = redis.call, math.floor
+
+local orphans, rows = {}, {}
+local counts = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
+for name in pairs(COUNTERS) do
+  counts[PREDICTION_SIDE][name], counts[LABEL_SIDE][name] = 0, 0
+end
+
+local function count(side, verdict)
+  local counted = counts[side]
+  counted[RECEIVED] = counted[RECEIVED] + 1
+  counted[verdict] = counted[verdict] + 1
+end
+
+local function move_waiting(side, after)
+  local counted = counts[side]
+  counted[WAITING] = counted[WAITING] - 1
+  counted[after] = counted[after] + 1
+end
+
+-- An event is {at_ms, position, payload, prediction_id}, an entry {prediction, labels, newest, by_prediction}.
+
+local function has(flags, flag)
+  return flags % (2 * flag) >= flag
+end
+
+local function event_at(value, at, payload_bytes)
+  local last = at + POSITION_BYTES + payload_bytes
+  local position = sub(value, at, at + POSITION_BYTES - 1)
+  return {read_struct('>I6', position), position, sub(value, at + POSITION_BYTES, last - 1)}, last
+end
+
+local function event_of(at_ms, body, id)
+  return {at_ms, sub(body, 1, POSITION_BYTES), sub(body, POSITION_BYTES + 1), id}
+end
+
+local function decode(value)
+  if not value then return {labels = {}} end
+  local flags, at, size = byte(value, 1), 2, #value
+  local entry, labels = {labels = {}, by_prediction = has(flags, BY_PREDICTION)}, {}
+  if not has(flags, LABELS) then
+    entry.prediction = event_at(value, at, size - POSITION_BYTES - 1)
+    return entry
+  end
+  local payload_bytes
+  if has(flags, PREDICTION) then
+    payload_bytes, at = read_struct('>I3', value, at)
+    entry.prediction, at = event_at(value, at, payload_bytes)
+  end
+  if has(flags, NEWEST) then
+    entry.newest, at = event_at(value, at, 0)
+  end
+  while at <= size do
+    local label
+    payload_bytes, at = read_struct('>I3', value, at)
+    label, at = event_at(value, at, payload_bytes)
+    if not entry.prediction then
+      label[4], at = read_struct('>I2c0', value, at)
+    end
+    labels[#labels + 1] = label
+  end
+  entry.labels = labels
+  entry.newest = entry.newest or labels[#labels]
+  return entry
+end
+
+local function encoded(event)
+  return pack('>I3', #event[3]) .. event[2] .. event[3]
+end
+
+local function encode(entry)
+  local prediction, labels = entry.prediction, entry.labels
+  local held = #labels
+  if held == 0 then
+    return prediction and char(PREDICTION) .. prediction[2] .. prediction[3]
+  end
+  local flags, parts = LABELS, {'', '', ''}
+  if prediction then
+    flags = flags + PREDICTION
+    if entry.by_prediction then flags = flags + BY_PREDICTION end
+    parts[2] = encoded(prediction)
+    if entry.newest[2] ~= labels[held][2] then
+      flags = flags + NEWEST
+      parts[3] = entry.newest[2]
+    end
+  end
+  parts[1] = char(flags)
+  for index = 1, held do
+    parts[#parts + 1] = encoded(labels[index])
+    if not prediction then
+      parts[#parts + 1] = pack('>I2c0', #labels[index][4], labels[index][4])
+    end
+  end
+  return table.concat(parts)
+end
+
+local function further_fields(value)
+  return floor(byte(value, 1) / FIELDS)
+end
+
+local function plain(value)
+  return char(byte(value, 1) % FIELDS) .. sub(value, 2)
+end
+
+local function names_of(field, from, to)
+  local names = {}
+  for index = from, to do
+    names[#names + 1] = field .. index
+  end
+  return names
+end
+
+-- Returns the entry's value, and how many fields it lies in.
+local function read(bucket, field)
+  local value = call('HGET', bucket, field)
+  if not value then return nil, 0 end
+  local further = further_fields(value)
+  if further == 0 then return value, 1 end
+  local rest
+  if further == 1 then
+    rest = call('HGET', bucket, field .. 1)
+  else
+    rest = table.concat(call('HMGET', bucket, unpack(names_of(field, 1, further))))
+  end
+  return plain(value .. rest), further + 1
+end
+
+local function write_in_parts(bucket, field, value, fields)
+  local first = char(byte(value, 1) + FIELDS * (fields - 1)) .. sub(value, 2, FIELD_BYTES)
+  if fields == 2 then
+    call('HSET', bucket, field, first, field .. 1, sub(value, FIELD_BYTES + 1))
+    return
+  end
+  local parts = {field, first}
+  for index = 1, fields - 1 do
+    parts[2 * index + 1] = field .. index
+    parts[2 * index + 2] = sub(value, FIELD_BYTES * index + 1, FIELD_BYTES * (index + 1))
+  end
+  call('HSET', bucket, unpack(parts))
+end
+
+local function write(bucket, field, value, stored_fields)
+  local fields = 0
+  if value then
+    fields = math.ceil(#value / FIELD_BYTES)
+    if fields == 1 or fields > MOST_FIELDS then
+      fields = 1
+      call('HSET', bucket, field, value)
+    else
+      write_in_parts(bucket, field, value, fields)
+    end
+  elseif stored_fields > 0 then
+    call('HDEL', bucket, field)
+    fields = 1
+  end
+  if stored_fields > fields then
+    call('HDEL', bucket, unpack(names_of(field, fields, stored_fields - 1)))
+  end
+end
+
+-- The rules
+
+local function within(one, other)
+  return math.abs(one[1] - other[1]) <= horizon
+end
+
+local function due(event)
+  return event[1] < due_before
+end
+
+-- Numbers are compared, as the order of strings depends on the server's locale.
+local function older(one, other)
+  if one[1] ~= other[1] then return one[1] < other[1] end
+  local partition, offset = read_struct('>I2I6', one[2], 7)
+  local other_partition, other_offset = read_struct('>I2I6', other[2], 7)
+  if partition ~= other_partition then return partition < other_partition end
+  return offset < other_offset
+end
+
+local function same_source(one, other)
+  return sub(one[2], 7) == sub(other[2], 7)
+end
+
+local function add_orphan(label)
+  move_waiting(LABEL_SIDE, ORPHAN)
+  orphans[#orphans + 1] = sub(label[2], 7)
+  orphans[#orphans + 1] = sub(label[2], 1, 6) .. label[4]
+end
+
+-- Returns the value that is left of an entry (nil when nothing is).
+local function expire(value)
+  if has(byte(value, 1), PREDICTION) then
+    local at = has(byte(value, 1), LABELS) and 5 or 2
+    if read_struct('>I6', value, at) >= due_before then return value end
+    if at == 2 then move_waiting(PREDICTION_SIDE, EXPIRED) end
+    return nil
+  end
+  local entry, kept = decode(value), {}
+  for _, label in ipairs(entry.labels) do
+    if due(label) then add_orphan(label) else kept[#kept + 1] = label end
+  end
+  if #kept == #entry.labels then return value end
+  entry.labels = kept
+  return encode(entry)
+end
+
+local function row(revision, sign, label)
+  return pack('>I2i1', revision, sign) .. encoded(label)
+end
+
+local function add_rows(entry, revision)
+  local text = encoded(entry.prediction)
+  if revision > 0 then
+    text = text .. row(revision - 1, -1, entry.labels[revision])
+  end
+  rows[#rows + 1] = text .. row(revision, 1, entry.labels[revision + 1])
+  return HAS_ROWS
+end
+
+local function insert_sorted(labels, event)
+  local place = #labels + 1
+  while place > 1 and older(event, labels[place - 1]) do
+    place = place - 1
+  end
+  table.insert(labels, place, event)
+end
+
+-- The table. Each function returns the verdict, flags, and whether the entry changed.
+
+local function prediction_meets_labels(entry, event)
+  local inside = {}
+  for _, label in ipairs(entry.labels) do
+    if within(label, event) then inside[#inside + 1] = label else add_orphan(label) end
+  end
+  entry.prediction = event
+  if #inside == PREDICTION_SIDE then
+    entry.labels = {}
+    return WAITING, EMIT_PREDICTION, true
+  end
+  local last, first = inside[#inside], #inside
+  while first > 1 and inside[first - 1][3] == last[3] do
+    first = first - 1
+  end
+  for index, label in ipairs(inside) do
+    local after = SUPERSEDED
+    if index == first then after = MATCHED elseif label[3] == last[3] then after = DUPLICATE end
+    move_waiting(LABEL_SIDE, after)
+  end
+  entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
+  return MATCHED, EMIT_PREDICTION + add_rows(entry, 0), true
+end
+
+local function label_meets_labels(entry, event)
+  local labels = entry.labels
+  for index, label in ipairs(labels) do
+    if label[1] == event[1] and label[3] == event[3] then
+      if older(event, label) then return DUPLICATE, 0, false end
+      table.remove(labels, index)
+      insert_sorted(labels, event)
+      return DUPLICATE, 0, true
+    end
+  end
+  if #labels > corrections then return REJECTED, 0, false end
+  insert_sorted(labels, event)
+  return WAITING, 0, true
+end
+
+local function label_meets_matched(entry, event)
+  local labels = entry.labels
+  local inside, revision = within(event, entry.prediction), #labels
+  if labels[revision][3] == event[3] then
+    if not inside or older(event, entry.newest) then return DUPLICATE, 0, false end
+    entry.newest = event
+    return DUPLICATE, 0, true
+  end
+  if not inside then return LATE, 0, false end
+  if older(event, entry.newest) then return SUPERSEDED, 0, false end
+  if revision > corrections then return REJECTED, 0, false end
+  labels[revision + 1], entry.newest = event, event
+  return CORRECTED, add_rows(entry, revision), true
+end
+
+-- Nothing stored, or a prediction that waits: nearly every event. Works on the value as it is.
+local function settle_simple(value, side, at_ms, body, id)
+  if side == PREDICTION_SIDE then
+    if value then return DUPLICATE, 0, value end
+    return WAITING, EMIT_PREDICTION, char(PREDICTION) .. body
+  end
+  local label = pack('>I3', #body - POSITION_BYTES) .. body
+  if not value then
+    return WAITING, 0, char(LABELS) .. label .. pack('>I2c0', #id, id)
+  end
+  local prediction = sub(value, 2)
+  if math.abs(read_struct('>I6', prediction) - at_ms) > horizon then return LATE, 0, value end
+  move_waiting(PREDICTION_SIDE, MATCHED)
+  rows[#rows + 1] = prediction
+  local length = pack('>I3', #prediction - POSITION_BYTES)
+  return MATCHED, HAS_ROWS + OWN_LABEL, char(PREDICTION + LABELS) .. length .. prediction .. label
+end
+
+-- Returns verdict, flags and the entry's value afterwards.
+local function settle(value, side, at_ms, body, id)
+  if not value or byte(value, 1) == PREDICTION then return settle_simple(value, side, at_ms, body, id) end
+  local entry, event = decode(value), event_of(at_ms, body, id)
+  local verdict, flags, changed = DUPLICATE, 0, false
+  if side == LABEL_SIDE then
+    local meet = entry.prediction and label_meets_matched or label_meets_labels
+    verdict, flags, changed = meet(entry, event)
+  elseif not entry.prediction then
+    verdict, flags, changed = prediction_meets_labels(entry, event)
+  end
+  return verdict, flags, changed and encode(entry) or value
+end
+
+local function tell_again(value, side, event)
+  local entry = decode(value)
+  local prediction, labels = entry.prediction, entry.labels
+  if side == PREDICTION_SIDE then
+    if not prediction or not same_source(prediction, event) then return REPLAY, 0 end
+    if entry.by_prediction then return REPLAY, EMIT_PREDICTION + add_rows(entry, 0) end
+    return REPLAY, EMIT_PREDICTION
+  end
+  for index, label in ipairs(labels) do
+    if same_source(label, event) then
+      if not prediction or (index == 1 and entry.by_prediction) then return REPLAY, 0 end
+      return REPLAY, add_rows(entry, index - 1)
+    end
+  end
+  if prediction and not within(event, prediction) then return LATE, 0 end
+  if #labels > corrections and labels[#labels][3] ~= event[3] then return REJECTED, 0 end
+  return REPLAY, 0
+end
+
+-- The batch
+
+local applied = {}
+
+local function applied_offset(source)
+  local offset = applied[source]
+  if not offset then
+    offset = tonumber(call('HGET', KEYS[1], source) or -1)
+    applied[source] = offset
+  end
+  return offset
+end
+
+local function take(side, at_ms, body, id, bucket, field, source, offset)
+  local value, fields = read(bucket, field)
+  if offset <= applied_offset(source) then
+    local verdict, flags = tell_again(value, side, event_of(at_ms, body, id))
+    return verdict + flags + IS_REPLAY
+  end
+  applied[source] = offset
+  local verdict, flags, left = settle(value and expire(value), side, at_ms, body, id)
+  if left ~= value then write(bucket, field, left, fields) end
+  count(side, verdict)
+  return verdict + flags
+end
+
+local function reject(side, source, offset)
+  if offset <= applied_offset(source) then return REJECTED + IS_REPLAY end
+  applied[source] = offset
+  count(side, REJECTED)
+  return REJECTED
+end
+
+local blob, at, size, codes = ARGV[7], 1, #ARGV[7], {}
+local sources = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
+while at <= size do
+  local side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start
+  side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start =
+    read_struct('>BI4c10I2I4I8I2I6', blob, at)
+  local rejected = side >= REJECTED_EVENT
+  side = side % REJECTED_EVENT
+  local source = sources[side][partition]
+  if not source then
+    source = SIDES[side] .. partition
+    sources[side][partition] = source
+  end
+  local id_start = start + payload_bytes
+  at = id_start + id_bytes
+  local code
+  if rejected then
+    code = reject(side, source, offset)
+  else
+    local body, id = sub(blob, start - POSITION_BYTES, id_start - 1), sub(blob, id_start, at - 1)
+    code = take(side, at_ms, body, id, prefix .. bucket, field, source, offset)
+  end
+  codes[#codes + 1] = char(code)
+end
+
+for bucket = tonumber(ARGV[8]), tonumber(ARGV[9]) do
+  local key, values = prefix .. bucket, {}
+  local flat = call('HGETALL', key)
+  for index = 1, #flat, 2 do
+    values[flat[index]] = flat[index + 1]
+  end
+  for index = 1, #flat, 2 do
+    local field, value = flat[index], flat[index + 1]
+    if #field == NAME_BYTES then
+      local further = further_fields(value)
+      for extra = 1, further do
+        value = value .. values[field .. extra]
+      end
+      value = plain(value)
+      local left = expire(value)
+      if left ~= value then write(key, field, left, further + 1) end
+    end
+  end
+end
+
+at, size = 1, #ARGV[6]
+while at <= size do
+  local side, partition, offset
+  side, partition, offset, at = read_struct('>BI2I8', ARGV[6], at)
+  local source = SIDES[side] .. partition
+  if offset > applied_offset(source) then applied[source] = offset end
+  call('HSET', KEYS[1], source, string.format('%.0f', applied[source]))
+end
+for side, counted in pairs(counts) do
+  for verdict, by in pairs(counted) do
+    if by ~= 0 then call('HINCRBY', KEYS[2], SIDES[side] .. COUNTERS[verdict], by) end
+  end
+end
+for index = 1, #orphans, 2 do
+  call('HSET', KEYS[3], orphans[index], orphans[index + 1])
+end
+
+local reply = {table.concat(codes)}
+for index, text in ipairs(rows) do
+  reply[index + 1] = text
+end
+return reply

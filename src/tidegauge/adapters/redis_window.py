@@ -1,0 +1,349 @@
+"""The join window in Redis or Valkey: `join.MemoryWindow` on a server, by the script `join.lua`.
+
+A batch is one script call a shard, all in one pipeline. Each call writes entries, counters, orphans and
+applied offsets together, so a call that runs twice (a client's retry, a replayed batch) changes nothing
+the second time. Every shard is told the last offsets of every batch: the least of them over the shards
+is how far a source partition has been applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha1
+from importlib import resources
+from struct import Struct
+from typing import Any, TypeVar
+
+import redis
+from redis import exceptions
+
+from tidegauge.errors import ConfigError, TidegaugeError, Unavailable
+from tidegauge.join import COUNTER_NAMES, Arrival, Orphan, OutcomeRow, Resolution, Rules, Side, Verdict
+
+LAYOUT_VERSION = 1
+FIELD_BYTES = 10  # with the bits that chose shard and bucket, two of 1e8 ids meet once in 1e12 windows
+
+_EVENT = Struct(">BI10sHIQQ")
+_PLACE = Struct(">HI")
+_OFFSET = Struct(">BHQ")
+_ROW = Struct(">Hb")
+_REJECTED_EVENT = 2
+_NO_FIELD = bytes(FIELD_BYTES)
+_REPLY_VERDICTS = (
+    Verdict.WAITING,
+    Verdict.MATCHED,
+    Verdict.DUPLICATE,
+    Verdict.CORRECTED,
+    Verdict.SUPERSEDED,
+    Verdict.LATE,
+    Verdict.REJECTED,
+    Verdict.REPLAY,
+)
+_OWN_LABEL, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
+_POSITION_BYTES = 14
+
+_UNAVAILABLE = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
+)
+# Error codes of the protocol, the first word of a reply, for which redis-py has no class.
+_UNAVAILABLE_CODES = {"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM"}
+
+# KEYS 1 marks of the source partitions, 2 the watermark; ARGV source, ms or "idle", and so on.
+# The same as `join.advance`.
+_ADVANCE = """
+for index = 1, #ARGV, 2 do
+  local mark = redis.call('HGET', KEYS[1], ARGV[index])
+  local before = mark and tonumber(string.match(mark, '%d+')) or 0
+  if ARGV[index + 1] == 'idle' then
+    mark = string.format('%.0f idle', before)
+  else
+    mark = string.format('%.0f', math.max(before, tonumber(ARGV[index + 1])))
+  end
+  redis.call('HSET', KEYS[1], ARGV[index], mark)
+end
+local marks, least, furthest = redis.call('HVALS', KEYS[1]), nil, 0
+for _, mark in ipairs(marks) do
+  local at = tonumber(string.match(mark, '%d+'))
+  furthest = math.max(furthest, at)
+  if not string.find(mark, 'idle') then least = math.min(least or at, at) end
+end
+local watermark = math.max(tonumber(redis.call('GET', KEYS[2]) or 0), least or furthest)
+redis.call('SET', KEYS[2], string.format('%.0f', watermark))
+return watermark
+"""
+
+Answer = TypeVar("Answer")
+
+
+class RedisWindow:
+    """The window of a deployment, in `shards` times `buckets` hashes under `prefix`."""
+
+    def __init__(
+        self, client: redis.Redis, rules: Rules, shards: int, buckets: int, prefix: str = "tgw"
+    ) -> None:
+        self._client = client
+        self._shards = shards
+        self._buckets = buckets
+        self.prefix = prefix
+        self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
+        self._script = resources.files(__package__).joinpath("join.lua").read_bytes()
+        self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
+        self._resolutions = _resolutions()
+        self._next_bucket = 0
+        self._opened = False
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        rules: Rules,
+        shards: int,
+        buckets: int,
+        prefix: str = "tgw",
+        timeout_seconds: float = 5.0,
+    ) -> RedisWindow:
+        """Return the window at a URL; no call is made yet. Raises ConfigError for an unusable URL."""
+        try:
+            client = redis.Redis.from_url(
+                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+            )
+        except ValueError as error:
+            raise ConfigError(f"redis.url: {error}") from error
+        return cls(client, rules, shards, buckets, prefix)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def open(self) -> None:
+        """Check that the window there has this layout, or give a new one this layout.
+
+        Raises ConfigError when it was filled with other settings, Unavailable without a server.
+        """
+        layout = {"version": LAYOUT_VERSION, "shards": self._shards, "buckets": self._buckets}
+        meta = f"{self.prefix}:meta"
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hsetnx(meta, "layout", json.dumps(layout))
+        pipeline.hget(meta, "layout")
+        stored = json.loads(_translated(pipeline.execute)[1])
+        for name, value in layout.items():
+            if stored.get(name) != value:
+                raise ConfigError(
+                    f"join.{name}: expected {stored.get(name)}, as the window in Redis was filled with it, "
+                    f"got {value}"
+                )
+        self._opened = True
+
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
+        """Return what became of each arrival, in their order. See `join.MemoryWindow.apply`.
+
+        Each partition's arrivals come in the order of their offsets, none left out. `watermark_ms` is that of
+        what has been delivered, so that a replayed batch still finds its entries.
+        Raises Unavailable; then a part of the shards may have been applied, and the batch can be sent again.
+        """
+        events: list[list[bytes]] = [[] for _ in range(self._shards)]
+        places: list[list[int]] = [[] for _ in range(self._shards)]
+        last: dict[tuple[int, int], int] = {}
+        shards, buckets, pack, place_of = self._shards, self._buckets, _EVENT.pack, _PLACE.unpack_from
+        for place, arrival in enumerate(arrivals):
+            side, key, partition, offset, at_ms, payload, prediction_id, rejected = arrival
+            last[side, partition] = offset
+            if rejected:
+                shard = partition % shards
+                event = pack(side + _REJECTED_EVENT, 0, _NO_FIELD, 0, 0, 0, partition << 48 | offset)
+            else:
+                shard, bucket = place_of(key)
+                shard %= shards
+                name = prediction_id.encode()
+                event = pack(
+                    side,
+                    bucket % buckets,
+                    key[-FIELD_BYTES:],
+                    len(name),
+                    len(payload),
+                    at_ms,
+                    partition << 48 | offset,
+                )
+                event += payload + name
+            events[shard].append(event)
+            places[shard].append(place)
+        offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in last.items())
+        batches = [(watermark_ms, offsets, b"".join(batch), 0, -1) for batch in events]
+        replies = self._run(batches) if arrivals else []
+        return _in_order(self._resolutions, arrivals, places, replies)
+
+    def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
+        """Let go of what is due in the next `buckets` of each shard; True when a pass is complete."""
+        first = self._next_bucket
+        last = min(first + buckets, self._buckets) - 1
+        self._run([(watermark_ms, b"", b"", first, last)] * self._shards)
+        self._next_bucket = (last + 1) % self._buckets
+        return self._next_bucket == 0
+
+    def counters(self) -> dict[str, int]:
+        """Return `predictions.received` and so on; those of a side add up (see join.COUNTERS)."""
+        totals = dict.fromkeys(COUNTER_NAMES, 0)
+        for shard in self._each_shard("HGETALL", "counters"):
+            for name, count in _pairs(shard):
+                totals[name.decode()] += int(count)
+        return totals
+
+    def applied(self) -> dict[tuple[Side, int], int]:
+        """Return the offset up to which each source partition has been applied in every shard.
+
+        Less than the offset committed to Kafka means that the server lost writes: read again from there.
+        """
+        least: dict[str, list[int]] = {}
+        for shard in self._each_shard("HGETALL", "applied"):
+            for source, offset in _pairs(shard):
+                least.setdefault(source.decode(), []).append(int(offset))
+        applied = {}
+        sides = {side.plural: side for side in Side}
+        for name, offsets in least.items():
+            plural, _, partition = name.partition(".")
+            known_everywhere = len(offsets) == self._shards
+            applied[sides[plural], int(partition)] = min(offsets) if known_everywhere else -1
+        return applied
+
+    def outbox(self, limit: int = 1_000) -> list[Orphan]:
+        """Return up to `limit` orphans of each shard whose dead letter has not been acknowledged."""
+        orphans = []
+        for shard in self._each_shard("HRANDFIELD", "outbox", limit, "WITHVALUES"):
+            for source, held in _pairs(shard):
+                partition, offset = int.from_bytes(source[:2]), int.from_bytes(source[2:])
+                orphans.append(Orphan(partition, offset, int.from_bytes(held[:6]), held[6:].decode()))
+        return orphans
+
+    def acknowledge(self, orphans: Iterable[Orphan]) -> None:
+        """Take orphans out of the outbox, as their dead letters have been delivered."""
+        names = [(orphan.partition << 48 | orphan.offset).to_bytes(8) for orphan in orphans]
+        if names:
+            self._each_shard("HDEL", "outbox", *names)
+
+    def watermark(self, advances: Mapping[str, int | None]) -> int:
+        """Return the watermark in ms of all workers after these advances: see `join.advance`."""
+        arguments = [text for pair in advances.items() for text in (pair[0], pair[1])]
+        texts = ["idle" if value is None else value for value in arguments]
+        marks, watermark = f"{self.prefix}:watermarks", f"{self.prefix}:watermark"
+        return int(_translated(lambda: self._client.eval(_ADVANCE, 2, marks, watermark, *texts)))
+
+    def _each_shard(self, command: str, name: str, *arguments: Any) -> list[Any]:
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.execute_command(command, f"{self.prefix}:{{{shard}}}:{name}", *arguments)
+        replies: list[Any] = _translated(pipeline.execute)
+        return replies
+
+    def _run(self, batches: Sequence[tuple[int, bytes, bytes, int, int]]) -> list[Any]:
+        """Return each shard's reply to its batch: watermark, offsets, events, first and last bucket."""
+        if not self._opened:
+            self.open()
+        replies = self._send(dict(enumerate(batches)))
+        unknown = {
+            shard: batches[shard]
+            for shard, reply in replies.items()
+            if isinstance(reply, exceptions.NoScriptError)
+        }
+        if unknown:
+            _translated(lambda: self._client.script_load(self._script))
+            replies |= self._send(unknown)
+        for reply in replies.values():
+            if isinstance(reply, Exception):
+                raise _translation(reply) from reply
+        return list(replies.values())
+
+    def _send(self, batches: Mapping[int, tuple[int, bytes, bytes, int, int]]) -> dict[int, Any]:
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for shard, (watermark_ms, offsets, events, first, last) in batches.items():
+            tag = f"{self.prefix}:{{{shard}}}:"
+            keys = (tag + "applied", tag + "counters", tag + "outbox")
+            rest = (*self._rule_arguments, tag + "b:", offsets, events, first, last)
+            pipeline.execute_command("EVALSHA", self._sha, 3, *keys, watermark_ms, *rest)
+        replies = _translated(lambda: pipeline.execute(raise_on_error=False))
+        return dict(zip(batches, replies, strict=True))
+
+
+def _in_order(
+    known: Sequence[Resolution],
+    arrivals: Sequence[Arrival],
+    places: Sequence[Sequence[int]],
+    replies: Sequence[Any],
+) -> list[Resolution]:
+    found = [known[0]] * len(arrivals)
+    for shard_places, reply in zip(places, replies, strict=False):
+        rows = iter(reply[1:])
+        for place, code in zip(shard_places, reply[0], strict=True):
+            if code < _HAS_ROWS:
+                found[place] = known[code]
+            elif code & _OWN_LABEL:
+                found[place] = _matched(arrivals[place], next(rows))
+            else:
+                found[place] = _with_rows(known[code - _HAS_ROWS], next(rows))
+    return found
+
+
+def _resolutions() -> list[Resolution]:
+    """Return for each byte of a reply, up to the flag for rows, what it says."""
+    return [
+        Resolution(
+            _REPLY_VERDICTS[code % len(_REPLY_VERDICTS)],
+            emit_prediction=bool(code & _EMIT_PREDICTION),
+            replay=bool(code & _IS_REPLAY),
+        )
+        for code in range(_HAS_ROWS)
+    ]
+
+
+def _matched(label: Arrival, text: bytes) -> Resolution:
+    outcome = OutcomeRow(0, 1, label.at_ms, label.payload)
+    predicted, predicted_at_ms = text[_POSITION_BYTES:], int.from_bytes(text[:6])
+    return Resolution(Verdict.MATCHED, False, (outcome,), predicted, predicted_at_ms)
+
+
+def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
+    predicted_at_ms, predicted, at = _event(text, 0)
+    rows = []
+    while at < len(text):
+        revision, sign = _ROW.unpack_from(text, at)
+        labelled_at_ms, label, at = _event(text, at + _ROW.size)
+        rows.append(OutcomeRow(revision, sign, labelled_at_ms, label))
+    return resolution._replace(outcomes=tuple(rows), predicted=predicted, predicted_at_ms=predicted_at_ms)
+
+
+def _event(text: bytes, at: int) -> tuple[int, bytes, int]:
+    """Return time and payload of the event that lies in `text` at `at`, and where it ends."""
+    start = at + 3 + _POSITION_BYTES
+    end = start + int.from_bytes(text[at : at + 3])
+    return int.from_bytes(text[at + 3 : at + 9]), text[start:end], end
+
+
+def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
+    """Return the fields and values of a hash, however the protocol's version lays them out."""
+    if isinstance(reply, dict):
+        return list(reply.items())
+    if reply and isinstance(reply[0], list | tuple):
+        return [(field, value) for field, value in reply]
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _translated(call: Callable[[], Answer]) -> Any:
+    try:
+        return call()
+    except exceptions.RedisError as error:
+        raise _translation(error) from error
+
+
+def _translation(error: Exception) -> TidegaugeError:
+    """Return the error of ours that says what a redis error means."""
+    code = str(error).partition(" ")[0]
+    if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+        return ConfigError(f"redis.url: the server refused the user: {error}")
+    if isinstance(error, _UNAVAILABLE) or code in _UNAVAILABLE_CODES:
+        return Unavailable(f"the join window's server cannot serve now: {error}")
+    return TidegaugeError(f"the join window's server refused a call: {error}")
