@@ -1,0 +1,1 @@
+"""Two models of real flights, monitored through a year whose labels come hours late."""
