@@ -58,9 +58,7 @@ class Label(Struct, frozen=True, gc=False, kw_only=True):
         Meta(description="the true class, the true number, or the relevant items"),
     ]
     labelled_at: Time = None
-    kpis: Annotated[
-        dict[str, float], Meta(description="what followed, such as revenue or satisfaction")
-    ] = {}
+    kpis: Annotated[dict[str, float], Meta(description="what followed, such as revenue or satisfaction")] = {}
     weight: Annotated[float, Meta(gt=0, description="weight of the outcome in metrics")] = 1.0
 
 
