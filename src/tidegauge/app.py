@@ -21,11 +21,13 @@ import faust
 import msgspec
 
 from tidegauge import config, keys
-from tidegauge.adapters.kafka import RowProducer
+from tidegauge.adapters.kafka import BatchConsumer, RowProducer
 from tidegauge.adapters.redis_state import RedisState
+from tidegauge.adapters.redis_window import RedisWindow
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError
 from tidegauge.events import dead_letter
+from tidegauge.join import Rules
 from tidegauge.monitor import check
 from tidegauge.records import Alert, Control
 from tidegauge.stages.join import JoinStage, destination
@@ -85,8 +87,8 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> 
         web_port=settings.web.port or config.Web().port,  # Faust takes no 0, even where it serves nothing
     )
     builders: dict[str, Callable[[], Stage]] = {
-        "join": lambda: JoinStage(settings, state),
-        "monitor": lambda: MonitorStage(settings, state),
+        "join": lambda: _join_stage(settings, state),
+        "monitor": lambda: _monitor_stage(settings, state),
     }
     app.stages = [StageService(name, build) for name, build in builders.items() if name in roles]
     _add_control_agent(app, settings)
@@ -94,6 +96,26 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> 
     _add_pages(app, state)
     _add_presence(app, roles, state)
     return app
+
+
+def _join_stage(settings: Settings, state: RedisState) -> JoinStage:
+    join, kafka = settings.join, settings.kafka
+    topics = [settings.topics.predictions, settings.topics.labels]
+    rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
+    timeout_seconds = settings.redis.timeout_seconds
+    window = RedisWindow.connect(
+        settings.redis.url, rules, join.shards, join.buckets, timeout_seconds=timeout_seconds
+    )
+    return JoinStage(
+        settings, lambda own: BatchConsumer(kafka, "join", topics, own), RowProducer(kafka), window, state
+    )
+
+
+def _monitor_stage(settings: Settings, state: RedisState) -> MonitorStage:
+    kafka, topics = settings.kafka, [settings.topics.observations]
+    return MonitorStage(
+        settings, lambda own: BatchConsumer(kafka, "monitor", topics, own), RowProducer(kafka), state
+    )
 
 
 def _add_control_agent(app: WorkerApp, settings: Settings) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer, ends
+from tidegauge.adapters.kafka import BatchConsumer, RowProducer
 from tidegauge.config import Kafka, Settings
 from tidegauge.errors import Unavailable
+from tidegauge.ports import Ownership, Partition, Record, ends
 from tidegauge.servers.ports import free_port
 
 WAIT_SECONDS = 40

@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from tidegauge import keys
-from tidegauge.adapters.redis_state import RedisState, Snapshot
+from tidegauge.adapters.redis_state import RedisState
 from tidegauge.config import Redis, Settings
 from tidegauge.errors import SnapshotError, Unavailable
+from tidegauge.ports import Snapshot
 from tidegauge.servers.ports import free_port
 
 

@@ -7,8 +7,8 @@ thread waits behind `consume()`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
@@ -22,8 +22,7 @@ from confluent_kafka import (
 
 from tidegauge.config import Kafka
 from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
-
-Partition = tuple[str, int]  # topic, partition
+from tidegauge.ports import Ownership, Partition, Record
 
 # Reasons in operations: librdkafka waits a second after a full queue, which shows as stalls.
 _CONSUMER = {
@@ -48,29 +47,6 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
 }
 _FLUSH_STEP_SECONDS = 0.5
-
-
-class Record(NamedTuple):
-    """A message of a topic; its time is -1 where the broker does not know it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-
-
-class Ownership(NamedTuple):
-    """What to do when partitions come and go; called by `take` and `close`, in their thread.
-
-    `gained` returns the offset at which to start each partition, None for the group's own.
-    `given_up` may still commit, `lost` may not: another worker owns the partitions already.
-    """
-
-    gained: Callable[[list[Partition]], Mapping[Partition, int | None]]
-    given_up: Callable[[list[Partition]], None]
-    lost: Callable[[list[Partition]], None]
 
 
 class BatchConsumer:
@@ -218,11 +194,6 @@ class RowProducer:
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._failed is None:
             self._failed = error
-
-
-def ends(records: Iterable[Record]) -> dict[Partition, int]:
-    """Return the next offset to read of every partition among the records."""
-    return {(record.topic, record.partition): record.offset + 1 for record in records}
 
 
 def _record(message: Message) -> Record:

@@ -8,15 +8,16 @@ partition is gained, so what a former owner still sends is refused.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import redis
 
 from tidegauge import keys
 from tidegauge.config import Redis
 from tidegauge.errors import SnapshotError, TidegaugeError, Unavailable
+from tidegauge.ports import Snapshot, Writes
 
 _SAVE = """
 if tonumber(redis.call('GET', KEYS[3]) or '0') ~= tonumber(ARGV[1]) then return 0 end
@@ -24,15 +25,6 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'offset', ARGV[2], 'checksum', ARGV[3], 'state', ARGV[4])
 return 1
 """
-
-Writes = Mapping[str, Mapping[str, str]]  # hash key -> field -> text
-
-
-class Snapshot(NamedTuple):
-    """A monitor's state, and the offset of the first block that it has not seen."""
-
-    offset: int
-    state: bytes
 
 
 class RedisState:

@@ -22,9 +22,6 @@ import msgspec
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
-from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer, ends
-from tidegauge.adapters.redis_state import RedisState
-from tidegauge.adapters.redis_window import RedisWindow
 from tidegauge.block import Block, Trigger
 from tidegauge.block_builder import BlockBuilder
 from tidegauge.config import Settings
@@ -33,7 +30,6 @@ from tidegauge.events import Decoder, LabelEvent, PredictionEvent, dead_letter
 from tidegauge.join import (
     Arrival,
     Resolution,
-    Rules,
     Side,
     Verdict,
     key_of,
@@ -42,6 +38,7 @@ from tidegauge.join import (
     unpack_labelled,
     unpack_predicted,
 )
+from tidegauge.ports import JoinGroup, Ownership, Partition, Producer, Record, Store, Window, ends
 from tidegauge.records import REASONS, DeadLetter
 
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
@@ -77,34 +74,30 @@ class JoinStage:
     """A member of the join group: both input topics, one window in Redis for all members."""
 
     def __init__(
-        self, settings: Settings, state: RedisState, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        join_group: JoinGroup,
+        producer: Producer,
+        window: Window,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        names = settings.topics
         self._settings = settings
-        self._state = state
+        self._producer = producer
+        self._window = window
+        self._store = store
         self._clock = clock
-        join, names = settings.join, settings.topics
-        self._rules = Rules(
-            join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions
-        )
-        self._window = RedisWindow.connect(
-            settings.redis.url,
-            self._rules,
-            join.shards,
-            join.buckets,
-            timeout_seconds=settings.redis.timeout_seconds,
-        )
         self._decoder = Decoder(settings.limits)
         self._sides = {names.predictions: Side.PREDICTION, names.labels: Side.LABEL}
-        self._versions = {_version_of(member) for member in state.members(VERSIONS_KEY)}
+        self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._joined = False
         self._published = 0.0
-        self._watermark_ms = 0
-        self._producer = RowProducer(settings.kafka)
-        self._partitions = self._producer.partitions(names.observations)
-        ownership = Ownership(gained=self._gain, given_up=self._drop, lost=self._drop)
-        self._consumer = BatchConsumer(settings.kafka, "join", list(self._sides), ownership)
+        self._watermark_ms = window.watermark({})
+        self._partitions = producer.partitions(names.observations)
+        self._consumer = join_group(Ownership(gained=self._gain, given_up=self._drop, lost=self._drop))
 
     def step(self) -> int:
         """Take a batch through the stage; the numbers are those of the module's text."""
@@ -182,7 +175,7 @@ class JoinStage:
 
     def _remember_versions(self) -> None:
         if self._new_versions:
-            self._state.add_members(VERSIONS_KEY, self._new_versions)
+            self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
     def _advances(self, events: list[Event]) -> dict[str, int | None]:
@@ -263,7 +256,7 @@ class JoinStage:
         now = self._clock()
         if now - self._published >= _PUBLISH_SECONDS:
             counters = {**self._window.counters(), "watermark_ms": self._watermark_ms}
-            self._state.write({keys.JOIN: {name: str(count) for name, count in counters.items()}})
+            self._store.write({keys.JOIN: {name: str(count) for name, count in counters.items()}})
             self._published = now
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:

@@ -20,12 +20,11 @@ import msgspec
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
-from tidegauge.adapters.kafka import BatchConsumer, Ownership, Partition, Record, RowProducer
-from tidegauge.adapters.redis_state import RedisState, Snapshot
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
 from tidegauge.events import dead_letter
 from tidegauge.monitor import Monitor
+from tidegauge.ports import JoinGroup, Ownership, Partition, Producer, Record, Snapshot, Store
 from tidegauge.records import Alert, Control
 
 _log = logging.getLogger("tidegauge")
@@ -50,21 +49,21 @@ class MonitorStage:
     """A member of the monitor group with a monitor for each of its partitions."""
 
     def __init__(
-        self, settings: Settings, state: RedisState, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        join_group: JoinGroup,
+        producer: Producer,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._state = state
+        self._producer = producer
+        self._store = store
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._joined = False
         self._published = self._saved = clock()
-        self._producer = RowProducer(settings.kafka)
-        self._consumer = BatchConsumer(
-            settings.kafka,
-            "monitor",
-            [settings.topics.observations],
-            Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose),
-        )
+        self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
 
     def step(self) -> int:
         """Take a batch of blocks through the stage; the numbers are those of the module's text."""
@@ -118,8 +117,8 @@ class MonitorStage:
     def _publish(self) -> None:
         for partition, owned in self._owned.items():
             report = owned.monitor.report()
-            self._state.add_members(keys.MODELS, report.models)
-            if report.writes and not self._state.publish(partition, owned.epoch, report.writes):
+            self._store.add_members(keys.MODELS, report.models)
+            if report.writes and not self._store.publish(partition, owned.epoch, report.writes):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
 
     def _save(self, partitions: Mapping[int, Owned]) -> None:
@@ -128,7 +127,7 @@ class MonitorStage:
             if owned.next_offset == owned.saved_offset:
                 continue
             snapshot = Snapshot(owned.next_offset, block_codec.pack(owned.monitor.state()))
-            if not self._state.save(partition, owned.epoch, snapshot):
+            if not self._store.save(partition, owned.epoch, snapshot):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
             owned.saved_offset = owned.next_offset
             moved[self._settings.topics.observations, partition] = owned.next_offset
@@ -137,7 +136,7 @@ class MonitorStage:
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts: dict[Partition, int | None] = {}
         for topic, partition in partitions:
-            epoch = self._state.claim(partition)
+            epoch = self._store.claim(partition)
             monitor, offset = self._restored(topic, partition)
             self._owned[partition] = Owned(monitor, epoch, offset, offset)
             starts[topic, partition] = offset
@@ -148,7 +147,7 @@ class MonitorStage:
         """Return the monitor of the last snapshot; a new one from the topic's start without any."""
         monitor = Monitor(self._settings)
         try:
-            snapshot = self._state.load(partition)
+            snapshot = self._store.load(partition)
             if snapshot is not None:
                 monitor.restore(block_codec.unpack(snapshot.state))
                 return monitor, snapshot.offset
