@@ -90,7 +90,7 @@ def test_a_match_by_the_label_emits_the_outcome_of_the_stored_prediction() -> No
     window = MemoryWindow(RULES)
     _, resolution = window.apply([predicted(0, 50, payload=b"stored"), labelled(0, 60, b"1")], 0)
     assert resolution == Resolution(
-        Verdict.MATCHED, False, (OutcomeRow(0, 1, 60, b"1"),), predicted=b"stored", predicted_at_ms=50
+        Verdict.MATCHED, False, (OutcomeRow(0, 1, 60, b"1"),), b"stored", 50, partner=(0, 0)
     )
     assert counted(window) == {
         "predictions.received": 1,
@@ -109,7 +109,9 @@ def test_a_late_label_leaves_the_prediction_waiting() -> None:
 def test_a_prediction_that_finds_its_label_emits_both_rows() -> None:
     window = MemoryWindow(RULES)
     _, resolution = window.apply([labelled(0, 60, b"1"), predicted(0, 50)], 0)
-    assert resolution == Resolution(Verdict.MATCHED, True, (OutcomeRow(0, 1, 60, b"1"),), b"p", 50)
+    assert resolution == Resolution(
+        Verdict.MATCHED, True, (OutcomeRow(0, 1, 60, b"1"),), b"p", 50, partner=(0, 0)
+    )
     assert counted(window) == {
         "predictions.received": 1,
         "predictions.matched": 1,
@@ -192,7 +194,12 @@ def test_a_correction_takes_the_old_outcome_back_before_it_gives_the_new_one() -
     window = MemoryWindow(RULES)
     *_, resolution = window.apply([predicted(0, 50), labelled(0, 60, b"1"), labelled(1, 70, b"0")], 0)
     assert resolution == Resolution(
-        Verdict.CORRECTED, False, (OutcomeRow(0, -1, 60, b"1"), OutcomeRow(1, 1, 70, b"0")), b"p", 50
+        Verdict.CORRECTED,
+        False,
+        (OutcomeRow(0, -1, 60, b"1"), OutcomeRow(1, 1, 70, b"0")),
+        b"p",
+        50,
+        partner=(0, 0),
     )
 
 

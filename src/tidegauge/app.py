@@ -14,7 +14,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import faust
@@ -29,9 +29,11 @@ from tidegauge.errors import Rejected, TidegaugeError
 from tidegauge.events import dead_letter
 from tidegauge.join import Rules
 from tidegauge.monitor import check
+from tidegauge.ports import Patience
 from tidegauge.records import Alert, Control
-from tidegauge.stages.join import JoinStage, destination
+from tidegauge.stages.join import JoinStage
 from tidegauge.stages.monitor import CONTROL_KEY, MonitorStage
+from tidegauge.stages.rows import destination
 from tidegauge.stages.runner import Stage, StageService
 
 _log = logging.getLogger("tidegauge")
@@ -39,9 +41,13 @@ _log = logging.getLogger("tidegauge")
 ROLES = ("join", "monitor", "control")
 PRESENCE_SECONDS = 1.0
 
+Builders = Mapping[str, Callable[[Patience], Stage]]  # by role
 
-def run(settings: Settings, roles: frozenset[str]) -> int:
+
+def run(settings: Settings, roles: frozenset[str], builders: Builders | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT, and return its exit code.
+
+    `builders` make the stages, by role; without them they are wired to the servers of the settings.
 
     Raises ConfigError where settings contradict each other, Unavailable where Redis or a topic is
     missing at the start.
@@ -54,7 +60,8 @@ def run(settings: Settings, roles: frozenset[str]) -> int:
     for topic in (names.predictions, names.labels, names.observations, names.control, names.alerts):
         producer.partitions(topic)
     logging.getLogger("faust").setLevel(logging.WARNING)
-    worker = faust.Worker(create_app(settings, roles, state), loglevel="info", redirect_stdouts=False)
+    app = create_app(settings, roles, state, builders or stage_builders(settings, state))
+    worker = faust.Worker(app, loglevel="info", redirect_stdouts=False)
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
@@ -71,7 +78,15 @@ class WorkerApp(faust.App):
         return [*super().on_init_dependencies(), *self.stages]
 
 
-def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> WorkerApp:
+def stage_builders(settings: Settings, state: RedisState) -> Builders:
+    """Return what builds each stage, wired to the servers of the settings."""
+    return {
+        "join": lambda patience: _join_stage(settings, state, patience),
+        "monitor": lambda patience: _monitor_stage(settings, state, patience),
+    }
+
+
+def create_app(settings: Settings, roles: frozenset[str], state: RedisState, builders: Builders) -> WorkerApp:
     """Return the application of one worker: the stages of its roles, the agents, the pages."""
     session_seconds = settings.kafka.session_timeout_ms / 1_000
     app = WorkerApp(
@@ -86,10 +101,6 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> 
         web_enabled=settings.web.port > 0,
         web_port=settings.web.port or config.Web().port,  # Faust takes no 0, even where it serves nothing
     )
-    builders: dict[str, Callable[[], Stage]] = {
-        "join": lambda: _join_stage(settings, state),
-        "monitor": lambda: _monitor_stage(settings, state),
-    }
     app.stages = [StageService(name, build) for name, build in builders.items() if name in roles]
     _add_control_agent(app, settings)
     _add_alerts_agent(app, settings, state)
@@ -98,7 +109,7 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState) -> 
     return app
 
 
-def _join_stage(settings: Settings, state: RedisState) -> JoinStage:
+def _join_stage(settings: Settings, state: RedisState, patience: Patience) -> JoinStage:
     join, kafka = settings.join, settings.kafka
     topics = [settings.topics.predictions, settings.topics.labels]
     rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
@@ -107,14 +118,23 @@ def _join_stage(settings: Settings, state: RedisState) -> JoinStage:
         settings.redis.url, rules, join.shards, join.buckets, timeout_seconds=timeout_seconds
     )
     return JoinStage(
-        settings, lambda own: BatchConsumer(kafka, "join", topics, own), RowProducer(kafka), window, state
+        settings,
+        lambda ownership: BatchConsumer(kafka, "join", topics, ownership),
+        RowProducer(kafka),
+        window,
+        state,
+        patience,
     )
 
 
-def _monitor_stage(settings: Settings, state: RedisState) -> MonitorStage:
+def _monitor_stage(settings: Settings, state: RedisState, patience: Patience) -> MonitorStage:
     kafka, topics = settings.kafka, [settings.topics.observations]
     return MonitorStage(
-        settings, lambda own: BatchConsumer(kafka, "monitor", topics, own), RowProducer(kafka), state
+        settings,
+        lambda ownership: BatchConsumer(kafka, "monitor", topics, ownership),
+        RowProducer(kafka),
+        state,
+        patience,
     )
 
 

@@ -125,6 +125,7 @@ class Block:
     sources: tuple[tuple[str, int], ...]  # (topic, partition)
     predictions: PredictionRows
     outcomes: OutcomeRows
+    again: bool = False  # rows may be known under another trigger: compare their identities
 
     @property
     def rows(self) -> int:
@@ -164,6 +165,7 @@ def to_tree(block: Block) -> dict[str, Any]:
         "sources": block.sources,
         "predictions": _to_columns(block.predictions),
         "outcomes": _to_columns(block.outcomes),
+        "again": block.again,
     }
 
 
@@ -175,6 +177,7 @@ def from_tree(tree: Mapping[str, Any]) -> Block:
         sources=tuple((topic, partition) for topic, partition in tree["sources"]),
         predictions=PredictionRows(**_from_columns(tree["predictions"])),
         outcomes=OutcomeRows(**_from_columns(tree["outcomes"])),
+        again=tree["again"],
     )
 
 

@@ -132,14 +132,15 @@ class BlockBuilder:
             )
         )
 
-    def build(self) -> Block:
-        """Return the block of all rows appended so far."""
+    def build(self, again: bool = False) -> Block:
+        """Return the block of all rows appended so far; `again` as in `Block`."""
         return Block(
             strings=tuple(self._strings),
             segments=tuple(self._segments),
             sources=tuple(self._sources),
             predictions=self._columns(PredictionRows, "predictions", self._predictions),
             outcomes=self._columns(OutcomeRows, "outcomes", self._outcomes),
+            again=again,
         )
 
     def _shared(
@@ -179,12 +180,12 @@ class BlockBuilder:
         builder.append(mapping)
 
     def _columns(self, rows_class: Any, table: str, rows: list[tuple[Any, ...]]) -> Any:
-        columns = list(zip(*rows, strict=True)) or [()] * len(_DTYPES[table])
+        columns = list(zip(*rows, strict=True)) or [()] * len(DTYPES[table])
         named: dict[str, Any] = {
             name: tuple(column) if dtype is None else np.array(column, dtype)
-            for (name, dtype), column in zip(_DTYPES[table].items(), columns, strict=True)
+            for (name, dtype), column in zip(DTYPES[table].items(), columns, strict=True)
         }
-        for name in _MAPS[table]:
+        for name in MAPS[table]:
             builder = self._maps.get(f"{table}.{name}") or _RaggedBuilder(self._code)
             named[name] = builder.build()
         return rows_class(**named)
@@ -204,7 +205,7 @@ _SHARED: dict[str, Any] = {
     "score": np.float64,
     "business_value": np.float64,
 }
-_DTYPES: dict[str, dict[str, Any]] = {
+DTYPES: dict[str, dict[str, Any]] = {
     "predictions": _SHARED | {"latency_ms": np.float64, "entity": np.int32},
     "outcomes": _SHARED
     | {
@@ -216,4 +217,4 @@ _DTYPES: dict[str, dict[str, Any]] = {
         "sign": np.float64,
     },
 }
-_MAPS = {"predictions": ("proba", "features", "resources"), "outcomes": ("proba", "kpis")}
+MAPS = {"predictions": ("proba", "features", "resources"), "outcomes": ("proba", "kpis")}

@@ -8,16 +8,19 @@ that holds the value. A key that nobody knows stops the start.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
 from tidegauge.errors import ConfigError
+from tidegauge.redact import is_secret, redacted_options, redacted_url
 
 Positive = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -29,12 +32,21 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the TOML file."""
 
 
+def _shown(section: Section, **safe: Any) -> str:
+    """Return the repr of a section in which some fields stand as given: a secret is in no log or traceback."""
+    fields = {name: getattr(section, name) for name in section.__struct_fields__} | safe
+    return f"{type(section).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+
 class Kafka(Section, frozen=True):
     bootstrap_servers: str = "127.0.0.1:9092"
     group: str = "tidegauge"  # prefix of the consumer groups: <group>.join, <group>.monitor
     session_timeout_ms: Positive = 10_000
     options: dict[str, str | int | float | bool] = {}  # any librdkafka key: security.protocol, ...
     start: Literal["earliest", "latest"] = "earliest"  # where a new group begins
+
+    def __repr__(self) -> str:
+        return _shown(self, options=redacted_options(self.options))
 
 
 class Topics(Section, frozen=True):
@@ -51,6 +63,9 @@ class Topics(Section, frozen=True):
 class Redis(Section, frozen=True):
     url: str = "redis://127.0.0.1:6379/0"
     timeout_seconds: Annotated[float, Meta(gt=0)] = 5.0
+
+    def __repr__(self) -> str:
+        return _shown(self, url=redacted_url(self.url))
 
 
 class Limits(Section, frozen=True):
@@ -98,6 +113,7 @@ class Monitor(Section, frozen=True):
     classes: Annotated[int, Meta(ge=2, le=1_000)] = 64  # told apart in a model; the rest are one
     baseline_outcomes: Positive = 1_000  # first outcomes of a version, where none is configured
     inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided
+    recent_outcomes: Positive = 100_000  # of a partition, known by identity after Redis lost writes
     snapshot_seconds: Annotated[float, Meta(gt=0)] = 5.0
     publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # metric state in Redis is at most so old
 
@@ -130,6 +146,7 @@ class Drift(Section, frozen=True):
 class Web(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 6_066
+    allow_remote: bool = False  # whether `host` may be more than loopback: the pages ask for no password
 
 
 DEFAULT_RULES = (
@@ -238,7 +255,7 @@ def _override(tree: dict[str, Any], name: str, text: str) -> None:
     if not keys:
         _check_name(name, section)
         return
-    value: Any = _toml_value(text)
+    value: Any = text if is_secret(name) else _toml_value(text)  # a password may look like a number
     if name.endswith("_FILE"):
         keys[-1] = keys[-1].removesuffix("_file")
         value = _secret(name, Path(text))
@@ -288,7 +305,13 @@ def _toml_value(text: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    """Raise ConfigError where keys that are right alone do not fit together."""
+    """Raise ConfigError where keys that are right alone do not fit together, or say what must not be."""
+    _check_redis_url(settings.redis.url)
+    if not settings.web.allow_remote and not _is_loopback(settings.web.host):
+        raise ConfigError(
+            f"web.host: expected a loopback address such as 127.0.0.1, got {settings.web.host!r}; "
+            "web.allow_remote = true lets everybody in who can reach it"
+        )
     for index, window in enumerate(settings.monitor.time_windows):
         try:
             duration_ms(window)
@@ -300,3 +323,24 @@ def _check(settings: Settings) -> None:
         if window not in windows:
             raise ConfigError(f"{key}: expected one of {', '.join(windows)}, got {window!r}")
     duration_ms(settings.drift.window)
+
+
+def _check_redis_url(url: str) -> None:
+    """Raise ConfigError for a URL that cannot be one, without showing what could be a password."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("redis", "rediss", "unix") and (parts.port or 1) > 0
+    except ValueError:
+        right = False
+    if not right or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise ConfigError(
+            "redis.url: expected redis://, rediss:// or unix://, then user:password@host:port/database with "
+            "what is not a letter or digit in the password percent-encoded; what came is not shown"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -32,5 +32,9 @@ class DeliveryFailed(TidegaugeError):
     """The broker refused a message for good; the stage that sent it must stop."""
 
 
+class WentBack(TidegaugeError):
+    """The window has lost writes that it had acknowledged: it must be given the lost events again."""
+
+
 class SnapshotError(TidegaugeError):
     """A stored state cannot be read: truncated, foreign, or written by a later release."""

@@ -75,9 +75,29 @@ def test_an_owner_may_start_elsewhere_than_the_group_left_off(
     consumer = BatchConsumer(settings.kafka, "test", [topic], owner.ownership())
     assert [record.offset for record in taken(consumer, 2)] == [1, 2]
     assert consumer.end_offset((topic, 0)) == 3
-    assert (consumer.first_offset((topic, 0)), consumer.start_offset((topic, 0))) == (0, None)
+    assert (consumer.first_offset((topic, 0)), consumer.committed(topic)) == (0, {})
+    assert consumer.commit({(topic, 0): 2})
+    assert consumer.committed(topic) == {0: 2}
     consumer.close()
     assert owner.given_up == [(topic, 0)]
+
+
+def test_a_member_that_rests_keeps_its_partitions_and_loses_no_record(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic()
+    owner = Owner()
+    consumer = BatchConsumer(settings.kafka, "test", [topic], owner.ownership())
+    sent(settings, topic, [b"a"])
+    assert [record.value for record in taken(consumer, 1)] == [b"a"]
+    sent(settings, topic, [b"b", b"c"])
+    for _ in range(30):
+        consumer.rest(0.1)
+    assert owner.owned == {(topic, 0)}
+    assert [record.value for record in taken(consumer, 2)] == [b"b", b"c"]
+    consumer.seek((topic, 0), 1)
+    assert [record.value for record in taken(consumer, 2)] == [b"b", b"c"]
+    consumer.close()
 
 
 def test_two_members_share_the_partitions_and_one_that_leaves_gives_them_back(

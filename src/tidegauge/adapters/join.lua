@@ -2,7 +2,8 @@
 --
 -- KEYS  1 applied offsets, 2 counters, 3 outbox
 -- ARGV  1 watermark_ms, 2 horizon_ms, 3 lateness_ms, 4 corrections kept, 5 prefix of the bucket keys,
---       6 the batch's last offsets, 7 the events, 8 first bucket to sweep, 9 last bucket to sweep
+--       6 the batch's last offsets, 7 the events, 8 first bucket to sweep, 9 last bucket to sweep,
+--       10 offsets that the caller has seen applied: without them it applies nothing, WENTBACK
 -- Returns one byte for each event (verdict, and flags as below), then the rows of those that have any.
 --
 -- An entry is one value in a bucket's hash; all integers are big endian:
@@ -399,6 +400,15 @@ local function reject(side, source, offset)
   applied[source] = offset
   count(side, REJECTED)
   return REJECTED
+end
+
+local known_at = 1
+while known_at <= #ARGV[10] do
+  local side, partition, offset
+  side, partition, offset, known_at = read_struct('>BI2I8', ARGV[10], known_at)
+  if applied_offset(SIDES[side] .. partition) < offset then
+    return redis.error_reply('WENTBACK ' .. SIDES[side] .. partition .. ' was applied up to ' .. offset)
+  end
 end
 
 local blob, at, size, codes = ARGV[7], 1, #ARGV[7], {}

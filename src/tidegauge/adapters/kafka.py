@@ -28,7 +28,6 @@ from tidegauge.ports import Ownership, Partition, Record
 _CONSUMER = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "partition.assignment.strategy": "cooperative-sticky",
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 65_536,
@@ -47,6 +46,19 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
 }
 _FLUSH_STEP_SECONDS = 0.5
+_ANSWER_SECONDS = 10.0
+# The group has given the partitions to others, or is about to: they read the events again.
+_MOVED_ON = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._NO_OFFSET,
+    }
+)
 
 
 class BatchConsumer:
@@ -54,13 +66,14 @@ class BatchConsumer:
 
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
+        self._held: list[Record] = []  # came while resting
         self._consumer = Consumer(
             {
                 **_CONSUMER,
+                **_membership(settings),
                 **settings.options,
                 "bootstrap.servers": settings.bootstrap_servers,
                 "group.id": f"{settings.group}.{group}",
-                "session.timeout.ms": settings.session_timeout_ms,
                 "auto.offset.reset": settings.start,
             },
             logger=None,
@@ -72,15 +85,25 @@ class BatchConsumer:
 
         Raises Unavailable where the broker reports an error that stops reading.
         """
+        if self._held:
+            held, self._held = self._held, []
+            return held
+        return self._consume(count, seconds)
+
+    def rest(self, seconds: float) -> None:
+        """Wait, and stay a member of the group without reading on."""
+        assigned = self._consumer.assignment()
+        self._consumer.pause(assigned)
+        self._held += self._consume(1, seconds)  # of a partition that was gained meanwhile
+        self._consumer.resume(self._consumer.assignment())
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read an owned partition from this offset on."""
+        self._held = [record for record in self._held if (record.topic, record.partition) != partition]
         try:
-            messages = self._consumer.consume(count, seconds)
+            self._consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
             raise _translated(error) from error
-        return [_record(message) for message in messages if _is_data(message)]
-
-    def assigned(self) -> list[Partition]:
-        """Return the partitions that are owned now."""
-        return [(each.topic, each.partition) for each in self._consumer.assignment()]
 
     def end_offset(self, partition: Partition) -> int | None:
         """Return the offset after the last record, as of the last fetch; None where not known."""
@@ -89,16 +112,18 @@ class BatchConsumer:
             return int(high) if high >= 0 else None
         return None
 
-    def start_offset(self, partition: Partition) -> int | None:
-        """Return the offset that the group committed, None where it did not.
+    def committed(self, topic: str) -> dict[int, int]:
+        """Return the offsets that the group has committed, of every partition of a topic.
 
         Raises Unavailable where the broker does not answer.
         """
         try:
-            committed = self._consumer.committed([TopicPartition(*partition)], timeout=10)[0]
+            found = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
+            asked = [TopicPartition(topic, partition) for partition in found]
+            answered = self._consumer.committed(asked, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
-        return committed.offset if committed.offset >= 0 else None
+        return {each.partition: each.offset for each in answered if each.offset >= 0}
 
     def first_offset(self, partition: Partition) -> int:
         """Return the offset of the oldest record that the topic still has.
@@ -106,26 +131,37 @@ class BatchConsumer:
         Raises Unavailable where the broker does not answer.
         """
         try:
-            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=10)
+            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
         return int(low)
 
-    def commit(self, next_offsets: Mapping[Partition, int]) -> None:
-        """Store for the group the offsets to read next.
+    def commit(self, next_offsets: Mapping[Partition, int]) -> bool:
+        """Store for the group the offsets to read next; return False where the partitions have moved on.
 
-        Raises Unavailable where the broker refuses, as it does when the partition has moved.
+        Raises Unavailable where the broker does not answer.
         """
-        if next_offsets:
-            offsets = [TopicPartition(*part, offset) for part, offset in next_offsets.items()]
-            try:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            except KafkaException as error:
-                raise _translated(error) from error
+        if not next_offsets:
+            return True
+        offsets = [TopicPartition(*part, offset) for part, offset in next_offsets.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() in _MOVED_ON:
+                return False
+            raise _translated(error) from error
+        return True
 
     def close(self) -> None:
         """Give up the partitions and leave the group."""
         self._consumer.close()
+
+    def _consume(self, count: int, seconds: float) -> list[Record]:
+        try:
+            messages = self._consumer.consume(count, seconds)
+        except KafkaException as error:
+            raise _translated(error) from error
+        return [_record(message) for message in messages if _is_data(message)]
 
     def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
         starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
@@ -184,9 +220,10 @@ class RowProducer:
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; raises Unavailable where it has none."""
         try:
-            found = self._producer.list_topics(timeout=10).topics.get(topic)  # by name, it may create it
+            topics = self._producer.list_topics(timeout=_ANSWER_SECONDS).topics  # by name, it may create it
         except KafkaException as error:
             raise _translated(error) from error
+        found = topics.get(topic)
         if found is None or found.error or not found.partitions:
             raise Unavailable(f"topic {topic} does not exist: run `tidegauge topics create`")
         return len(found.partitions)
@@ -194,6 +231,16 @@ class RowProducer:
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._failed is None:
             self._failed = error
+
+
+def _membership(settings: Kafka) -> dict[str, str | int]:
+    """Return how a member keeps its place; with `group.protocol` consumer the broker says so itself."""
+    if settings.options.get("group.protocol") == "consumer":
+        return {}
+    return {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": settings.session_timeout_ms,
+    }
 
 
 def _record(message: Message) -> Record:

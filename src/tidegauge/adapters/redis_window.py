@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha1
 from importlib import resources
 from struct import Struct
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis import exceptions
 
-from tidegauge.errors import ConfigError, TidegaugeError, Unavailable
+from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import COUNTER_NAMES, Arrival, Orphan, OutcomeRow, Resolution, Rules, Side, Verdict
 
 LAYOUT_VERSION = 1
@@ -27,6 +28,7 @@ FIELD_BYTES = 10  # with the bits that chose shard and bucket, two of 1e8 ids me
 _EVENT = Struct(">BI10sHIQQ")
 _PLACE = Struct(">HI")
 _OFFSET = Struct(">BHQ")
+_SOURCE = Struct(">HHI")  # partition, offset in two and four bytes
 _ROW = Struct(">Hb")
 _REJECTED_EVENT = 2
 _NO_FIELD = bytes(FIELD_BYTES)
@@ -79,6 +81,17 @@ return watermark
 """
 
 Answer = TypeVar("Answer")
+
+
+class _Batch(NamedTuple):
+    """What a shard is given: the script's arguments besides the rules and the keys."""
+
+    watermark_ms: int
+    offsets: bytes = b""  # the last of each source partition in the batch
+    events: bytes = b""
+    first: int = 0  # bucket to sweep
+    last: int = -1
+    known: bytes = b""  # offsets that must have been applied
 
 
 class RedisWindow:
@@ -140,12 +153,18 @@ class RedisWindow:
                 )
         self._opened = True
 
-    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
+    def apply(
+        self,
+        arrivals: Sequence[Arrival],
+        watermark_ms: int,
+        known: Mapping[tuple[Side, int], int] = MappingProxyType({}),
+    ) -> list[Resolution]:
         """Return what became of each arrival, in their order. See `join.MemoryWindow.apply`.
 
         Each partition's arrivals come in the order of their offsets, none left out. `watermark_ms` is that of
         what has been delivered, so that a replayed batch still finds its entries.
         Raises Unavailable; then a part of the shards may have been applied, and the batch can be sent again.
+        Raises WentBack where a shard has lost what `known` says was applied; it applies nothing then.
         """
         events: list[list[bytes]] = [[] for _ in range(self._shards)]
         places: list[list[int]] = [[] for _ in range(self._shards)]
@@ -174,7 +193,8 @@ class RedisWindow:
             events[shard].append(event)
             places[shard].append(place)
         offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in last.items())
-        batches = [(watermark_ms, offsets, b"".join(batch), 0, -1) for batch in events]
+        seen = b"".join(_OFFSET.pack(*source, offset) for source, offset in known.items() if offset >= 0)
+        batches = [_Batch(watermark_ms, offsets, b"".join(batch), known=seen) for batch in events]
         replies = self._run(batches) if arrivals else []
         return _in_order(self._resolutions, arrivals, places, replies)
 
@@ -182,7 +202,7 @@ class RedisWindow:
         """Let go of what is due in the next `buckets` of each shard; True when a pass is complete."""
         first = self._next_bucket
         last = min(first + buckets, self._buckets) - 1
-        self._run([(watermark_ms, b"", b"", first, last)] * self._shards)
+        self._run([_Batch(watermark_ms, first=first, last=last)] * self._shards)
         self._next_bucket = (last + 1) % self._buckets
         return self._next_bucket == 0
 
@@ -240,8 +260,8 @@ class RedisWindow:
         replies: list[Any] = _translated(pipeline.execute)
         return replies
 
-    def _run(self, batches: Sequence[tuple[int, bytes, bytes, int, int]]) -> list[Any]:
-        """Return each shard's reply to its batch: watermark, offsets, events, first and last bucket."""
+    def _run(self, batches: Sequence[_Batch]) -> list[Any]:
+        """Return each shard's reply to its batch."""
         if not self._opened:
             self.open()
         replies = self._send(dict(enumerate(batches)))
@@ -258,13 +278,13 @@ class RedisWindow:
                 raise _translation(reply) from reply
         return list(replies.values())
 
-    def _send(self, batches: Mapping[int, tuple[int, bytes, bytes, int, int]]) -> dict[int, Any]:
+    def _send(self, batches: Mapping[int, _Batch]) -> dict[int, Any]:
         pipeline: Any = self._client.pipeline(transaction=False)
-        for shard, (watermark_ms, offsets, events, first, last) in batches.items():
+        for shard, batch in batches.items():
             tag = f"{self.prefix}:{{{shard}}}:"
             keys = (tag + "applied", tag + "counters", tag + "outbox")
-            rest = (*self._rule_arguments, tag + "b:", offsets, events, first, last)
-            pipeline.execute_command("EVALSHA", self._sha, 3, *keys, watermark_ms, *rest)
+            rest = (*self._rule_arguments, tag + "b:", *batch[1:])
+            pipeline.execute_command("EVALSHA", self._sha, 3, *keys, batch.watermark_ms, *rest)
         replies = _translated(lambda: pipeline.execute(raise_on_error=False))
         return dict(zip(batches, replies, strict=True))
 
@@ -303,24 +323,38 @@ def _resolutions() -> list[Resolution]:
 def _matched(label: Arrival, text: bytes) -> Resolution:
     outcome = OutcomeRow(0, 1, label.at_ms, label.payload)
     predicted, predicted_at_ms = text[_POSITION_BYTES:], int.from_bytes(text[:6])
-    return Resolution(Verdict.MATCHED, False, (outcome,), predicted, predicted_at_ms)
+    partner = _SOURCE.unpack_from(text, 6)
+    return Resolution(
+        Verdict.MATCHED, False, (outcome,), predicted, predicted_at_ms, partner=_source(*partner)
+    )
 
 
 def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
-    predicted_at_ms, predicted, at = _event(text, 0)
+    predicted_at_ms, predicted, partner, at = _event(text, 0)
     rows = []
     while at < len(text):
         revision, sign = _ROW.unpack_from(text, at)
-        labelled_at_ms, label, at = _event(text, at + _ROW.size)
+        labelled_at_ms, label, source, at = _event(text, at + _ROW.size)
         rows.append(OutcomeRow(revision, sign, labelled_at_ms, label))
-    return resolution._replace(outcomes=tuple(rows), predicted=predicted, predicted_at_ms=predicted_at_ms)
+    return resolution._replace(
+        outcomes=tuple(rows),
+        predicted=predicted,
+        predicted_at_ms=predicted_at_ms,
+        partner=source if resolution.emit_prediction else partner,
+    )
 
 
-def _event(text: bytes, at: int) -> tuple[int, bytes, int]:
-    """Return time and payload of the event that lies in `text` at `at`, and where it ends."""
+def _event(text: bytes, at: int) -> tuple[int, bytes, tuple[int, int], int]:
+    """Return time, payload and source of the event that lies in `text` at `at`, and where it ends."""
     start = at + 3 + _POSITION_BYTES
     end = start + int.from_bytes(text[at : at + 3])
-    return int.from_bytes(text[at + 3 : at + 9]), text[start:end], end
+    source = _source(*_SOURCE.unpack_from(text, at + 9))
+    return int.from_bytes(text[at + 3 : at + 9]), text[start:end], source, end
+
+
+def _source(partition: int, high: int, low: int) -> tuple[int, int]:
+    """Return partition and offset; the offset comes in two and four bytes."""
+    return partition, high << 32 | low
 
 
 def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
@@ -342,6 +376,8 @@ def _translated(call: Callable[[], Answer]) -> Any:
 def _translation(error: Exception) -> TidegaugeError:
     """Return the error of ours that says what a redis error means."""
     code = str(error).partition(" ")[0]
+    if code == "WENTBACK":
+        return WentBack(f"the join window's server has lost writes: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
         return ConfigError(f"redis.url: the server refused the user: {error}")
     if isinstance(error, _UNAVAILABLE) or code in _UNAVAILABLE_CODES:

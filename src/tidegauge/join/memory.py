@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from tidegauge.errors import WentBack
 from tidegauge.join.table import settle, tell_again
 from tidegauge.join.watermark import Mark, advance
 from tidegauge.join.words import COUNTER_NAMES, Arrival, Entry, Held, Orphan, Resolution, Rules, Side, Verdict
@@ -30,8 +32,20 @@ class MemoryWindow:
         self._marks: dict[str, Mark] = {}
         self._watermark_ms = 0
 
-    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
-        """Return what became of each arrival, in their order."""
+    def apply(
+        self,
+        arrivals: Sequence[Arrival],
+        watermark_ms: int,
+        known: Mapping[tuple[Side, int], int] = MappingProxyType({}),
+    ) -> list[Resolution]:
+        """Return what became of each arrival, in their order.
+
+        `known` are offsets that the caller has seen applied, by side and partition. Raises WentBack, and
+        applies nothing, where the window does not know them any more.
+        """
+        for source, offset in known.items():
+            if self._applied.get(source, -1) < offset:
+                raise WentBack(f"{source[0].plural}.{source[1]}: {offset} was applied, and is not any more")
         return [self._take(arrival, watermark_ms) for arrival in arrivals]
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
@@ -61,6 +75,9 @@ class MemoryWindow:
         """Return the watermark in ms after these advances of source partitions: see `advance`."""
         self._watermark_ms = advance(self._marks, self._watermark_ms, advances)
         return self._watermark_ms
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
     def _take(self, arrival: Arrival, watermark_ms: int) -> Resolution:
         source = (arrival.side, arrival.partition)

@@ -223,7 +223,15 @@ def _emit(entry: Entry, verdict: Verdict, revision: int, *, emit_prediction: boo
             held = entry.labels[index]
             rows.append(OutcomeRow(index, sign, held.position.at_ms, held.payload))
     held = entry.prediction
-    return Resolution(verdict, emit_prediction, tuple(rows), held.payload, held.position.at_ms)
+    partner = entry.labels[revision] if emit_prediction else held
+    return Resolution(
+        verdict,
+        emit_prediction,
+        tuple(rows),
+        held.payload,
+        held.position.at_ms,
+        partner=(partner.position.partition, partner.position.offset),
+    )
 
 
 def _prediction_again(step: _Step) -> Resolution:

@@ -85,7 +85,8 @@ class OutcomeRow(NamedTuple):
 class Resolution(NamedTuple):
     """What became of an arrival and what is to be emitted for it, with it as the trigger.
 
-    `predicted` and `predicted_at_ms` are those of the stored prediction, given with outcomes.
+    `predicted` and `predicted_at_ms` are those of the stored prediction, and `partner` is the source
+    (partition, offset) of the event that the arrival met on the other side; all are given with outcomes.
     A replay carries its rows again; `late` and `rejected` are told again, so that no dead letter is
     lost. When in doubt a replayed label is told as such although it was a duplicate at first.
     """
@@ -96,6 +97,7 @@ class Resolution(NamedTuple):
     predicted: bytes = b""
     predicted_at_ms: int = 0
     replay: bool = False
+    partner: tuple[int, int] | None = None
 
 
 class Orphan(NamedTuple):

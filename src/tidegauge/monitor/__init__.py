@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegauge import keys
-from tidegauge.block import Block, Ints
+from tidegauge.block import Block, Ints, OutcomeRows
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import report
@@ -24,6 +25,7 @@ from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
 from tidegauge.records import Alert, Control
+from tidegauge.windows import RecentTable
 
 STATE_VERSION = 1
 
@@ -42,6 +44,7 @@ class Monitor:
         self._shift = Shift(settings, self._roster)
         self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
+        self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: set[int] = set()  # series since the last report
         self._hours: set[tuple[int, int]] = set()  # version's series and hour with new outcomes
 
@@ -117,6 +120,7 @@ class Monitor:
             "shift": self._shift.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
+            "recent": self._recent.state(),
             "changed": sorted(self._changed),
             "hours": sorted(self._hours),
         }
@@ -135,23 +139,29 @@ class Monitor:
         self._shift.restore(state["shift"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
+        self._recent.restore(state["recent"])
         self._changed = set(state["changed"])
         self._hours = {(series, hour) for series, hour in state["hours"]}
 
     def _new_rows(self, block: Block) -> Block:
-        """Return the block without the rows that a replay of the join emits again.
+        """Return the block without the rows that are known.
 
-        A source's rows come in the order of their triggers, so those at or below the last are known.
+        A source's rows come in the order of their triggers, so those at or below the last are known. In a
+        block that says `again`, outcomes are known by their identity: another trigger may complete them.
         """
         last = np.array([self._applied.get(source, -1) for source in block.sources], np.int64)
         for rows in (block.predictions, block.outcomes):
             for code in np.unique(rows.source).tolist():
                 source, newest = block.sources[code], int(rows.offset[rows.source == code].max())
                 self._applied[source] = max(newest, self._applied.get(source, -1))
-        return block.select(
-            _above(last, block.predictions.source, block.predictions.offset),
-            _above(last, block.outcomes.source, block.outcomes.offset),
-        )
+        identity = _identity(block.outcomes)
+        if block.again:
+            fresh = ~self._recent.has(identity)
+        else:
+            fresh = block.outcomes.offset > last[block.outcomes.source]
+        self._recent.add(identity[fresh])
+        new = block.predictions.offset > last[block.predictions.source]
+        return block.select(_places(new), _places(fresh))
 
     def _note_hours(self, expansion: Expansion, at_ms: Ints) -> None:
         pairs = np.stack((expansion.version, at_ms // HISTORY_PANE_MS), axis=1)
@@ -188,7 +198,12 @@ class Monitor:
                 day |= report.history_field(at_ms, values)
 
 
-def _above(last: Ints, source: Any, offset: Ints) -> Ints | None:
-    """Return the indices of rows above the last trigger of their source, None for all."""
-    new = offset > last[source] if len(offset) else np.ones(0, bool)
-    return None if new.all() else np.flatnonzero(new)
+def _identity(rows: OutcomeRows) -> NDArray[np.uint64]:
+    """Return a number for each outcome row [n]: which prediction, which revision, added or taken back."""
+    which = rows.revision.astype(np.uint64) * np.uint64(2) + (rows.sign > 0).astype(np.uint64)
+    return rows.id_hash + which * np.uint64(0x9E3779B97F4A7C15)  # the golden ratio spreads neighbours
+
+
+def _places(chosen: NDArray[np.bool_]) -> Ints | None:
+    """Return the indices that are chosen, None for all."""
+    return None if chosen.all() else np.flatnonzero(chosen)

@@ -9,65 +9,35 @@ The order of a step; every write replays harmlessly:
 6. acknowledge the orphans whose dead letters are delivered
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
+
+Where the window has lost writes (a failover, a crash) it says so: the stage reads again from what the
+window still knows, and emits what may not have been delivered before.
 """
 
 from __future__ import annotations
 
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
-from tidegauge.block import Block, Trigger
-from tidegauge.block_builder import BlockBuilder
 from tidegauge.config import Settings
-from tidegauge.errors import Rejected
-from tidegauge.events import Decoder, LabelEvent, PredictionEvent, dead_letter
-from tidegauge.join import (
-    Arrival,
-    Resolution,
-    Side,
-    Verdict,
-    key_of,
-    pack_labelled,
-    pack_predicted,
-    unpack_labelled,
-    unpack_predicted,
-)
-from tidegauge.ports import JoinGroup, Ownership, Partition, Producer, Record, Store, Window, ends
-from tidegauge.records import REASONS, DeadLetter
+from tidegauge.errors import Rejected, WentBack
+from tidegauge.events import Decoder, LabelEvent, PredictionEvent
+from tidegauge.join import Arrival, Resolution, Side, key_of, pack_labelled, pack_predicted
+from tidegauge.ports import JoinGroup, Ownership, Partition, Patience, Producer, Record, Store, Window, ends
+from tidegauge.records import DeadLetter
+from tidegauge.stages.rows import Delivered, Event, Resolved, Rows, letters, orphan_letter
+
+Answer = TypeVar("Answer")
 
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
-_FLUSH_SECONDS = 30.0
+_FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
 _SWEEP_BUCKETS = 64  # looked at in a step: a full pass takes buckets / 64 steps, each under 1 ms
-_BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
-
-
-class Event(NamedTuple):
-    """A record of a topic, decoded, or the reason why not."""
-
-    record: Record
-    found: PredictionEvent | LabelEvent | Rejected
-    arrival: Arrival
-
-
-def destination(model_id: str, partitions: int) -> int:
-    """Return the partition of the observations to which a model belongs.
-
-    >>> destination("churn", 4)
-    0
-    """
-    return zlib.crc32(model_id.encode()) % partitions
-
-
-def _version_of(member: str) -> tuple[str, str]:
-    model_id, _, version = member.partition(":")
-    return keys.decoded(model_id), keys.decoded(version)
 
 
 class JoinStage:
@@ -80,6 +50,7 @@ class JoinStage:
         producer: Producer,
         window: Window,
         store: Store,
+        patience: Patience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         names = settings.topics
@@ -87,12 +58,15 @@ class JoinStage:
         self._producer = producer
         self._window = window
         self._store = store
+        self._patience = patience
         self._clock = clock
         self._decoder = Decoder(settings.limits)
         self._sides = {names.predictions: Side.PREDICTION, names.labels: Side.LABEL}
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
+        self._known: dict[tuple[Side, int], int] = {}  # offsets seen applied, of the partitions owned
+        self._delivered: Delivered | None = None  # after a loss
         self._joined = False
         self._published = 0.0
         self._watermark_ms = window.watermark({})
@@ -104,32 +78,27 @@ class JoinStage:
         join = self._settings.join
         records = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
         events = [self._decode(record) for record in records]  # 2
-        self._remember_versions()
-        arrivals = [event.arrival for event in events]
-        resolutions = self._window.apply(arrivals, self._watermark_ms)  # 3
-        for partition, block in self._blocks(events, resolutions):  # 4, 5
+        self._keep(self._remember_versions)
+        try:
+            resolutions = self._keep(lambda: self._resolve(events))  # 3
+        except WentBack:
+            self._keep(self._read_again)
+            return 0
+        batch = self._remaining(events, resolutions)
+        for partition, block in self._rows().blocks(batch):  # 4, 5
             self._producer.send(
                 self._settings.topics.observations, block_codec.encode(block), None, partition
             )
-        orphans = self._window.outbox()
-        self._send_letters(self._letters(events, resolutions))
-        self._send_letters(
-            dead_letter(
-                Rejected("orphan", REASONS["orphan"]),
-                self._settings.topics.labels,
-                orphan.partition,
-                orphan.offset,
-                prediction_id=orphan.prediction_id,
-            )
-            for orphan in orphans
-        )
-        self._producer.flush(_FLUSH_SECONDS)
-        self._window.acknowledge(orphans)  # 6
-        self._consumer.commit(ends(records))  # 7
-        self._watermark_ms = self._window.watermark(self._advances(events))  # 8
-        self._next |= ends(records)
-        self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS)
-        self._publish()
+        orphans = self._keep(self._window.outbox)
+        self._send(letters(batch))
+        self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
+        self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
+        self._keep(lambda: self._window.acknowledge(orphans))  # 6
+        self._keep(lambda: self._consumer.commit(ends(records)))  # 7
+        self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(events)))  # 8
+        self._note(records)
+        self._keep(lambda: self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS))
+        self._keep(self._publish)
         return len(records)
 
     def ready(self) -> bool:
@@ -143,6 +112,10 @@ class JoinStage:
             self._published = 0.0
             self._publish()
         self._window.close()
+
+    def _keep(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call to a server returns, and hold still while the server is away."""
+        return self._patience.keep(call, self._consumer.rest)
 
     def _decode(self, record: Record) -> Event:
         side = self._sides[record.topic]
@@ -178,6 +151,32 @@ class JoinStage:
             self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
+    def _resolve(self, events: list[Event]) -> list[Resolution]:
+        arrivals = [event.arrival for event in events]
+        return self._window.apply(arrivals, self._watermark_ms, self._known)
+
+    def _remaining(self, events: list[Event], resolutions: list[Resolution]) -> list[Resolved]:
+        """Return what is still to be emitted of a batch: all of it, unless the window has lost writes."""
+        batch = list(map(Resolved, events, resolutions))
+        delivered = self._delivered
+        if delivered is None:
+            return batch
+        return [Resolved(one.event, delivered.remaining(one)) for one in batch]
+
+    def _rows(self) -> Rows:
+        return Rows(self._partitions, again=self._delivered is not None)
+
+    def _send(self, dead: Iterable[DeadLetter]) -> None:
+        for letter in dead:
+            self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
+
+    def _note(self, records: list[Record]) -> None:
+        """Remember how far the owned partitions are read and applied."""
+        for (topic, number), offset in ends(records).items():
+            if (topic, number) in self._next:
+                self._next[topic, number] = offset
+                self._known[self._sides[topic], number] = offset - 1
+
     def _advances(self, events: list[Event]) -> dict[str, int | None]:
         """Return how far each source has come in event time, None where it has been read to its end."""
         advances: dict[str, int | None] = {}
@@ -191,67 +190,6 @@ class JoinStage:
                 advances[source] = max(arrival.at_ms, advances.get(source) or 0)
         return advances
 
-    def _blocks(self, events: list[Event], resolutions: list[Resolution]) -> Iterator[tuple[int, Block]]:
-        builders = [BlockBuilder() for _ in range(self._partitions)]
-        sizes = [0] * self._partitions
-        for event, resolution in zip(events, resolutions, strict=True):
-            if not (resolution.emit_prediction or resolution.outcomes):
-                continue
-            partition = self._add_rows(builders, event, resolution)
-            sizes[partition] += len(event.record.value or b"")
-            if sizes[partition] >= _BLOCK_BYTES:
-                yield partition, builders[partition].build()
-                builders[partition], sizes[partition] = BlockBuilder(), 0
-        for partition, builder in enumerate(builders):
-            if len(builder):
-                yield partition, builder.build()
-
-    def _add_rows(self, builders: list[BlockBuilder], event: Event, resolution: Resolution) -> int:
-        """Add the rows of an event to the builder of its model; return the model's partition."""
-        record, found, arrival = event
-        assert not isinstance(found, Rejected)  # the window emits nothing for a rejected event
-        trigger = Trigger(record.topic, record.partition, record.offset)
-        id_hash = int.from_bytes(arrival.key[:8], "little")
-        if isinstance(found, PredictionEvent):
-            predicted = found.predicted
-        else:
-            predicted = unpack_predicted(resolution.predicted, resolution.predicted_at_ms)
-        partition = destination(predicted.model_id, self._partitions)
-        builder = builders[partition]
-        if isinstance(found, PredictionEvent) and resolution.emit_prediction:
-            builder.prediction(
-                found.prediction_id,
-                id_hash,
-                trigger,
-                predicted,
-                found.features,
-                found.latency_ms,
-                found.resources,
-                found.entity_id,
-            )
-        for revision, sign, labelled_at_ms, label in resolution.outcomes:
-            labelled = unpack_labelled(label)
-            builder.outcome(
-                found.prediction_id, id_hash, trigger, predicted, labelled, labelled_at_ms, revision, sign
-            )
-        return partition
-
-    def _letters(self, events: list[Event], resolutions: list[Resolution]) -> Iterator[DeadLetter]:
-        for (record, found, _), resolution in zip(events, resolutions, strict=True):
-            if isinstance(found, Rejected):
-                reason = found
-            elif resolution.verdict in _LETTERS:
-                name = _LETTERS[resolution.verdict]
-                reason = Rejected(name, REASONS[name])
-            else:
-                continue
-            known = None if isinstance(found, Rejected) else found.prediction_id
-            yield dead_letter(reason, record.topic, record.partition, record.offset, record.value, known)
-
-    def _send_letters(self, letters: Iterable[DeadLetter]) -> None:
-        for letter in letters:
-            self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
-
     def _publish(self) -> None:
         now = self._clock()
         if now - self._published >= _PUBLISH_SECONDS:
@@ -259,8 +197,10 @@ class JoinStage:
             self._store.write({keys.JOIN: {name: str(count) for name, count in counters.items()}})
             self._published = now
 
+    # Where to read
+
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
-        starts = {partition: self._consumer.start_offset(partition) for partition in partitions}
+        starts = self._starts(partitions)
         for partition, start in starts.items():
             self._next[partition] = self._consumer.first_offset(partition) if start is None else start
         self._window.watermark({f"{topic}-{number}": 0 for topic, number in partitions})
@@ -268,8 +208,36 @@ class JoinStage:
         return starts
 
     def _drop(self, partitions: list[Partition]) -> None:
-        for partition in partitions:
-            self._next.pop(partition, None)
+        for topic, number in partitions:
+            self._next.pop((topic, number), None)
+            self._known.pop((self._sides[topic], number), None)
+
+    def _read_again(self) -> None:
+        """Go back, in every partition owned, to what the window still knows."""
+        self._known.clear()
+        for partition, start in self._starts(list(self._next)).items():
+            self._next[partition] = self._consumer.first_offset(partition) if start is None else start
+            self._consumer.seek(partition, self._next[partition])
+
+    def _starts(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        """Return where to read on: what was committed, or before it what the window has lost."""
+        applied = self._window.applied()
+        committed = {
+            (side, number): offset
+            for topic, side in self._sides.items()
+            for number, offset in self._consumer.committed(topic).items()
+        }
+        starts: dict[Partition, int | None] = {}
+        for topic, number in partitions:
+            source = (self._sides[topic], number)
+            known, start = applied.get(source, -1) + 1, committed.get(source)
+            if start is not None and known < start:
+                self._delivered = Delivered(committed)
+                start = max(known, self._consumer.first_offset((topic, number)))
+            starts[topic, number] = start
+        return starts
 
 
-_LETTERS = {Verdict.LATE: "late", Verdict.REJECTED: "too_many_revisions"}
+def _version_of(member: str) -> tuple[str, str]:
+    model_id, _, version = member.partition(":")
+    return keys.decoded(model_id), keys.decoded(version)

@@ -24,7 +24,17 @@ from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
 from tidegauge.events import dead_letter
 from tidegauge.monitor import Monitor
-from tidegauge.ports import JoinGroup, Ownership, Partition, Producer, Record, Snapshot, Store
+from tidegauge.ports import (
+    Answer,
+    JoinGroup,
+    Ownership,
+    Partition,
+    Patience,
+    Producer,
+    Record,
+    Snapshot,
+    Store,
+)
 from tidegauge.records import Alert, Control
 
 _log = logging.getLogger("tidegauge")
@@ -32,7 +42,7 @@ _log = logging.getLogger("tidegauge")
 CONTROL_KEY = b"control"  # of a record that is a request, not a block
 _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a join batch
 _LINGER_SECONDS = 0.02
-_FLUSH_SECONDS = 30.0
+_FLUSH_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -54,11 +64,13 @@ class MonitorStage:
         join_group: JoinGroup,
         producer: Producer,
         store: Store,
+        patience: Patience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._producer = producer
         self._store = store
+        self._patience = patience
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._joined = False
@@ -69,13 +81,14 @@ class MonitorStage:
         """Take a batch of blocks through the stage; the numbers are those of the module's text."""
         records = self._consumer.take(_BLOCKS, _LINGER_SECONDS)  # 1
         alerts = [alert for record in records for alert in self._observe(record)]  # 2
-        self._send(alerts)  # 3
+        self._send(alerts)
+        self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))  # 3
         now = self._clock()
         if now - self._published >= self._settings.monitor.publish_seconds:
-            self._publish()  # 4
+            self._keep(self._publish)  # 4
             self._published = now
         if now - self._saved >= self._settings.monitor.snapshot_seconds:
-            self._save(self._owned)  # 5, 6
+            self._keep(lambda: self._save(self._owned))  # 5, 6
             self._saved = now
         return len(records)
 
@@ -88,6 +101,10 @@ class MonitorStage:
         if failed:
             self._owned.clear()
         self._consumer.close()  # gives up the partitions, which publishes and stores
+
+    def _keep(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call to a server returns, and hold still while the server is away."""
+        return self._patience.keep(call, self._consumer.rest)
 
     def _observe(self, record: Record) -> list[Alert]:
         owned = self._owned.get(record.partition)
@@ -112,7 +129,6 @@ class MonitorStage:
             _log.info("alert %s: %s", alert.status, alert.message)
             key = f"{alert.model_id}:{alert.model_version}".encode()
             self._producer.send(self._settings.topics.alerts, msgspec.json.encode(alert), key)
-        self._producer.flush(_FLUSH_SECONDS)
 
     def _publish(self) -> None:
         for partition, owned in self._owned.items():

@@ -11,12 +11,15 @@ from typing import Protocol
 
 from mode import Service
 
-from tidegauge.errors import TidegaugeError
+from tidegauge.errors import TidegaugeError, Unavailable
+from tidegauge.ports import Answer, Patience
 
 _log = logging.getLogger("tidegauge")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+SHORTEST_REST_SECONDS = 0.1
+LONGEST_REST_SECONDS = 2.0
 STALLED_SECONDS = 60.0  # without a step; a step takes at most a flush and a few calls
 STOP_SECONDS = 25.0  # to finish the batch, flush, commit and leave the group
 
@@ -37,13 +40,15 @@ class Stage(Protocol):
 class StageService(Service):
     """A stage as a service of the application.
 
-    A failure that `TidegaugeError` names closes the stage and builds it anew after a pause that
-    doubles; what was not committed is read again. Any other exception is a defect: the worker stops.
+    While a server is away (`Unavailable`) the stage holds still, keeps its partitions, and repeats the
+    call: every call is idempotent. Another failure that `TidegaugeError` names closes the stage and
+    builds it anew after a pause that doubles; what was not committed is read again. Any other
+    exception is a defect: the worker stops.
     """
 
     abstract = False
 
-    def __init__(self, name: str, build: Callable[[], Stage]) -> None:
+    def __init__(self, name: str, build: Callable[[Patience], Stage]) -> None:
         self.name = name
         self.processed = 0
         self.restarts = 0
@@ -82,6 +87,25 @@ class StageService(Service):
         stage = self._stage
         return self.trouble is None and stage is not None and stage.ready()
 
+    def keep(self, call: Callable[[], Answer], rest: Callable[[float], None]) -> Answer:
+        """Return what a call returns; while its server is away, `rest` for a while and call again.
+
+        Raises Unavailable where the service is to stop.
+        """
+        pause = SHORTEST_REST_SECONDS
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                if self._stopping.is_set():
+                    raise
+                if self.trouble is None:
+                    _log.warning("stage %s holds still: %s", self.name, error)
+                self.trouble = str(error)
+                rest(pause)
+                self._stepped = time.monotonic()
+                pause = min(2 * pause, LONGEST_REST_SECONDS)
+
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = FIRST_PAUSE_SECONDS
         try:
@@ -102,11 +126,13 @@ class StageService(Service):
 
     def _work(self) -> None:
         failed = True
-        self._stage = stage = self._build()
+        self._stage = stage = self._build(self)
         try:
             while not self._stopping.is_set():
                 self.processed += stage.step()
                 self._stepped = time.monotonic()
+                if self.trouble is not None:
+                    _log.info("stage %s is at work again", self.name)
                 self.trouble = None
             failed = False
         finally:

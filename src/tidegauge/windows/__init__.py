@@ -1,6 +1,7 @@
-"""Windows: the last N outcomes, and event time in panes. Plain tables of cells, no clock."""
+"""Windows: the last N outcomes, event time in panes, what was seen of late. Plain tables, no clock."""
 
 from tidegauge.windows.panes import PaneTable
+from tidegauge.windows.recent import RecentTable
 from tidegauge.windows.ring import RingTable
 
-__all__ = ["PaneTable", "RingTable"]
+__all__ = ["PaneTable", "RecentTable", "RingTable"]

@@ -1,0 +1,150 @@
+"""From resolutions to blocks and dead letters: what follows from a batch of events."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tidegauge.block import Block, Trigger
+from tidegauge.block_builder import BlockBuilder
+from tidegauge.errors import Rejected
+from tidegauge.events import LabelEvent, PredictionEvent, dead_letter
+from tidegauge.join import Arrival, Orphan, Resolution, Side, Verdict, unpack_labelled, unpack_predicted
+from tidegauge.ports import Record
+from tidegauge.records import REASONS, DeadLetter
+
+BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
+
+_LETTERS = {Verdict.LATE: "late", Verdict.REJECTED: "too_many_revisions"}
+
+Sources = Mapping[tuple[Side, int], int]  # side, partition -> offset
+
+
+class Event(NamedTuple):
+    """A record of a topic, decoded, or the reason why not."""
+
+    record: Record
+    found: PredictionEvent | LabelEvent | Rejected
+    arrival: Arrival
+
+
+class Resolved(NamedTuple):
+    """An event and what became of it in the window."""
+
+    event: Event
+    resolution: Resolution
+
+
+def destination(model_id: str, partitions: int) -> int:
+    """Return the partition of the observations to which a model belongs.
+
+    >>> destination("churn", 4)
+    0
+    """
+    return zlib.crc32(model_id.encode()) % partitions
+
+
+class Delivered:
+    """What was delivered before the window lost writes: everything below the offsets committed then.
+
+    After a loss the events are applied again, in another order. A prediction row is emitted unless its
+    event is below, an outcome unless both its events are. As another event than the first time may
+    complete an outcome, a monitor must know it by its identity and not by its trigger.
+
+    >>> before = Delivered({(Side.PREDICTION, 0): 10})
+    >>> before.holds(Side.PREDICTION, (0, 9)), before.holds(Side.PREDICTION, (0, 10))
+    (True, False)
+    """
+
+    def __init__(self, committed: Sources) -> None:
+        self._committed = committed
+
+    def holds(self, side: Side, source: tuple[int, int]) -> bool:
+        """Return whether the event at (partition, offset) was below the committed offset of its source."""
+        partition, offset = source
+        return offset < self._committed.get((side, partition), 0)
+
+    def remaining(self, resolved: Resolved) -> Resolution:
+        """Return the resolution without the rows that have been delivered."""
+        (_, _, arrival), resolution = resolved
+        if not self.holds(arrival.side, (arrival.partition, arrival.offset)):
+            return resolution
+        other = Side.LABEL if arrival.side is Side.PREDICTION else Side.PREDICTION
+        met = resolution.partner is not None and not self.holds(other, resolution.partner)
+        return resolution._replace(emit_prediction=False, outcomes=resolution.outcomes if met else ())
+
+
+class Rows:
+    """Collects the rows of a batch in builders, one for each partition of the observations."""
+
+    def __init__(self, partitions: int, again: bool = False) -> None:
+        self._again = again
+        self._builders = [BlockBuilder() for _ in range(partitions)]
+        self._bytes = [0] * partitions
+
+    def blocks(self, batch: list[Resolved]) -> Iterator[tuple[int, Block]]:
+        """Yield the blocks of a batch, each with its partition; a full one as soon as it is."""
+        for event, resolution in batch:
+            if resolution.emit_prediction or resolution.outcomes:
+                partition = self._add(event, resolution)
+                self._bytes[partition] += len(event.record.value or b"")
+                if self._bytes[partition] >= BLOCK_BYTES:
+                    yield partition, self._take(partition)
+        for partition, builder in enumerate(self._builders):
+            if len(builder):
+                yield partition, self._take(partition)
+
+    def _take(self, partition: int) -> Block:
+        block = self._builders[partition].build(self._again)
+        self._builders[partition], self._bytes[partition] = BlockBuilder(), 0
+        return block
+
+    def _add(self, event: Event, resolution: Resolution) -> int:
+        """Add the rows of an event to the builder of its model; return the model's partition."""
+        record, found, arrival = event
+        assert not isinstance(found, Rejected)  # the window emits nothing for a rejected event
+        trigger = Trigger(record.topic, record.partition, record.offset)
+        id_hash = int.from_bytes(arrival.key[:8], "little")
+        if isinstance(found, PredictionEvent):
+            predicted = found.predicted
+        else:
+            predicted = unpack_predicted(resolution.predicted, resolution.predicted_at_ms)
+        partition = destination(predicted.model_id, len(self._builders))
+        builder = self._builders[partition]
+        if isinstance(found, PredictionEvent) and resolution.emit_prediction:
+            builder.prediction(
+                found.prediction_id,
+                id_hash,
+                trigger,
+                predicted,
+                found.features,
+                found.latency_ms,
+                found.resources,
+                found.entity_id,
+            )
+        for revision, sign, labelled_at_ms, label in resolution.outcomes:
+            labelled = unpack_labelled(label)
+            builder.outcome(
+                found.prediction_id, id_hash, trigger, predicted, labelled, labelled_at_ms, revision, sign
+            )
+        return partition
+
+
+def letters(batch: list[Resolved]) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a batch."""
+    for (record, found, _), resolution in batch:
+        if isinstance(found, Rejected):
+            yield dead_letter(found, record.topic, record.partition, record.offset, record.value)
+        elif resolution.verdict in _LETTERS:
+            name = _LETTERS[resolution.verdict]
+            rejected = Rejected(name, REASONS[name])
+            yield dead_letter(
+                rejected, record.topic, record.partition, record.offset, record.value, found.prediction_id
+            )
+
+
+def orphan_letter(orphan: Orphan, topic: str) -> DeadLetter:
+    """Return the dead letter of a label that waited in vain; its bytes are at the offset."""
+    rejected = Rejected("orphan", REASONS["orphan"])
+    return dead_letter(rejected, topic, orphan.partition, orphan.offset, prediction_id=orphan.prediction_id)
