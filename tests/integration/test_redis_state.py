@@ -8,7 +8,7 @@ import redis
 from tidegauge import keys
 from tidegauge.adapters.redis_state import RedisState
 from tidegauge.config import Redis, Settings
-from tidegauge.errors import SnapshotError, Unavailable
+from tidegauge.errors import SnapshotError, Unavailable, WentBack
 from tidegauge.ports import Snapshot
 from tidegauge.servers.ports import free_port
 
@@ -33,6 +33,24 @@ def test_a_former_owner_can_neither_store_nor_publish(state: RedisState) -> None
     assert state.save(0, newest, Snapshot(2, b"new"))
     assert state.publish(0, newest, {"tg:metrics:a:b": {"f1@1h": "1"}})
     assert state.load(0) == Snapshot(2, b"new")
+
+
+def test_a_store_that_lost_what_was_published_is_noticed(state: RedisState, store: redis.Redis) -> None:
+    epoch = state.claim(0)
+    assert state.publish(0, epoch, {"tg:metrics:a:b": {"f1@1h": "1"}})
+    assert state.publish(0, epoch, {"tg:metrics:a:b": {"f1@1h": "2"}})
+    store.set("tgs:{0}:published", f"{epoch} 1")
+    with pytest.raises(WentBack):
+        state.publish(0, epoch, {"tg:metrics:a:b": {"f1@1h": "3"}})
+    assert state.publish(0, state.claim(0), {"tg:metrics:a:b": {"f1@1h": "3"}})
+
+
+def test_an_epoch_is_never_given_out_twice_even_if_redis_forgets_it(
+    state: RedisState, store: redis.Redis
+) -> None:
+    first = state.claim(0)
+    store.delete("tgs:{0}:epoch")
+    assert state.claim(0) > first
 
 
 def test_a_damaged_snapshot_gives_way_to_the_one_before(state: RedisState, store: redis.Redis) -> None:

@@ -24,6 +24,7 @@ from tests.integration.worker import (
     worker,
 )
 from tidegauge.config import Join, Monitor, Settings, Web
+from tidegauge.servers import Servers
 from tidegauge.servers.ports import free_port
 
 START_MS = 1_700_000_000_000
@@ -206,6 +207,46 @@ def test_a_worker_that_is_killed_leaves_nothing_lost_and_nothing_counted_twice(
         wait_for(lambda: received(store, events) and expect(store, truth), log)
     assert adds_up(counters(store))
     assert counters(store)["predictions.matched"] == len(truth)
+
+
+def test_a_redis_that_lost_everything_is_filled_again_from_the_topics(
+    quick: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    events, truth = stream(1_200, seed=4)
+    half = len(events) // 2
+    log = tmp_path / "worker.log"
+    with worker(quick, log):
+        produce(quick, events[:half])
+        wait_for(lambda: received(store, events[:half]), log)
+        store.flushall()
+        produce(quick, events[half:])
+        wait_for(lambda: received(store, events) and expect(store, truth), log)
+    assert adds_up(counters(store))
+    assert counters(store)["predictions.matched"] == len(truth)
+
+
+def test_a_worker_holds_still_while_redis_is_away_and_goes_on(
+    quick: Settings, store: redis.Redis, servers: Servers, tmp_path: Path
+) -> None:
+    events, truth = stream(900, seed=5)
+    half = len(events) // 2
+    port = free_port()
+    log = tmp_path / "worker.log"
+    with worker(replace(quick, web=Web(port=port)), log):
+        produce(quick, events[:half])
+        wait_for(lambda: received(store, events[:half]), log)
+        servers.store.pause()
+        try:
+            produce(quick, events[half:])
+            wait_for(lambda: status(port, "readyz")[0] == 503, log)
+            assert status(port, "livez")[0] == 200
+        finally:
+            servers.store.resume()
+        wait_for(lambda: received(store, events) and expect(store, truth), log)
+        wait_for(lambda: status(port, "readyz")[0] == 200, log)
+        restarts = [stage["restarts"] for stage in status(port, "readyz")[1]["stages"].values()]
+        assert restarts == [0, 0]
+    assert adds_up(counters(store))
 
 
 def test_roles_share_the_work_between_processes(quick: Settings, store: redis.Redis, tmp_path: Path) -> None:

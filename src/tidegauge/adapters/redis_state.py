@@ -16,12 +16,22 @@ import redis
 
 from tidegauge import keys
 from tidegauge.config import Redis
-from tidegauge.errors import SnapshotError, TidegaugeError, Unavailable
+from tidegauge.errors import ConfigError, SnapshotError, TidegaugeError, Unavailable, WentBack
 from tidegauge.ports import Snapshot, Writes
 
+# By the clock, so that an epoch lost with the tail of Redis is not given out a second time.
+_CLAIM = """
+local time = redis.call('TIME')
+local last = tonumber(redis.call('GET', KEYS[1]) or 0)
+local epoch = math.max(time[1] * 1000000 + time[2], last + 1)
+redis.call('SET', KEYS[1], string.format('%.0f', epoch))
+return epoch
+"""
 _SAVE = """
 if tonumber(redis.call('GET', KEYS[3]) or '0') ~= tonumber(ARGV[1]) then return 0 end
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+local stored = redis.call('HMGET', KEYS[1], 'offset', 'checksum')
+if stored[1] == ARGV[2] and stored[2] == ARGV[3] then return 1 end
+if stored[1] then redis.call('RENAME', KEYS[1], KEYS[2]) end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'offset', ARGV[2], 'checksum', ARGV[3], 'state', ARGV[4])
 return 1
 """
@@ -31,17 +41,22 @@ class RedisState:
     """Reads and writes the state of a deployment; safe to share between threads."""
 
     def __init__(self, settings: Redis) -> None:
-        self._redis = redis.Redis.from_url(
-            settings.url,
-            socket_timeout=settings.timeout_seconds,
-            socket_connect_timeout=settings.timeout_seconds,
-        )
+        try:
+            self._redis = redis.Redis.from_url(
+                settings.url,
+                socket_timeout=settings.timeout_seconds,
+                socket_connect_timeout=settings.timeout_seconds,
+            )
+        except ValueError as error:
+            raise ConfigError(f"redis.url: {error}") from error
+        self._claim = self._redis.register_script(_CLAIM)
         self._save = self._redis.register_script(_SAVE)
+        self._published: dict[int, tuple[int, int]] = {}  # partition -> epoch, writes that went well
 
     def claim(self, partition: int) -> int:
         """Return a new epoch for a partition; every older one is refused from now on."""
         with _translated():
-            return int(cast(Any, self._redis.incr(f"tgs:{{{partition}}}:epoch")))
+            return int(cast(Any, self._claim(keys=[f"tgs:{{{partition}}}:epoch"])))
 
     def load(self, partition: int) -> Snapshot | None:
         """Return the newest snapshot that is whole, or None where there is none.
@@ -68,20 +83,30 @@ class RedisState:
         return bool(stored)
 
     def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
-        """Write public hashes; return False where the epoch is no longer the newest."""
-        guard = f"tgs:{{{partition}}}:epoch"
+        """Write public hashes; return False where the epoch is no longer the newest.
+
+        Raises WentBack where Redis has lost what was published before.
+        """
+        guard, tally = f"tgs:{{{partition}}}:epoch", f"tgs:{{{partition}}}:published"
+        last, count = self._published.get(partition, (0, 0))
         with _translated(), self._redis.pipeline() as pipeline:
             cast(Any, pipeline).watch(guard)
-            newest = cast(Any, pipeline.get(guard))
+            newest, stored = cast(list[bytes | None], pipeline.mget(guard, tally))
             if int(newest or 0) != epoch:
                 return False
+            known = (f"{epoch} {count}".encode(), f"{epoch} {count + 1}".encode())  # the reply was lost
+            if last == epoch and stored not in known:
+                raise WentBack(f"Redis has lost writes of partition {partition}: {stored!r} of {count}")
+            count = count + 1 if last == epoch else 1
             pipeline.multi()
+            pipeline.set(tally, f"{epoch} {count}")
             for key, fields in writes.items():
                 pipeline.hset(key, mapping=cast(Any, fields))
             try:
                 pipeline.execute()
             except redis.WatchError:
                 return False
+        self._published[partition] = (epoch, count)
         return True
 
     def write(self, writes: Writes) -> None:
@@ -144,6 +169,8 @@ def _checksum(state: bytes) -> bytes:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise ConfigError(f"redis.url: the server refused the user: {error}") from error
     except (
         redis.ConnectionError,
         redis.TimeoutError,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge import keys
-from tidegauge.block import Block, Ints, OutcomeRows
+from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import report
@@ -21,6 +21,7 @@ from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.shift import Shift
+from tidegauge.monitor.statements import statements, unsaid
 from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
@@ -147,19 +148,19 @@ class Monitor:
         """Return the block without the rows that are known.
 
         A source's rows come in the order of their triggers, so those at or below the last are known. In a
-        block that says `again`, outcomes are known by their identity: another trigger may complete them.
+        block that says `again`, outcomes are known by what they say: another trigger may complete them.
         """
         last = np.array([self._applied.get(source, -1) for source in block.sources], np.int64)
         for rows in (block.predictions, block.outcomes):
             for code in np.unique(rows.source).tolist():
                 source, newest = block.sources[code], int(rows.offset[rows.source == code].max())
                 self._applied[source] = max(newest, self._applied.get(source, -1))
-        identity = _identity(block.outcomes)
+        fresh = block.outcomes.offset > last[block.outcomes.source]
+        said = statements(block)
         if block.again:
-            fresh = ~self._recent.has(identity)
-        else:
-            fresh = block.outcomes.offset > last[block.outcomes.source]
-        self._recent.add(identity[fresh])
+            fresh = unsaid(block.outcomes, said, self._recent.last())
+        told = fresh & (block.outcomes.sign > 0)
+        self._recent.add(block.outcomes.id_hash[told], said[told])
         new = block.predictions.offset > last[block.predictions.source]
         return block.select(_places(new), _places(fresh))
 
@@ -196,12 +197,6 @@ class Monitor:
             if values:
                 day = writes.setdefault(keys.series_key(key.model_id, key.version, at_ms), {})
                 day |= report.history_field(at_ms, values)
-
-
-def _identity(rows: OutcomeRows) -> NDArray[np.uint64]:
-    """Return a number for each outcome row [n]: which prediction, which revision, added or taken back."""
-    which = rows.revision.astype(np.uint64) * np.uint64(2) + (rows.sign > 0).astype(np.uint64)
-    return rows.id_hash + which * np.uint64(0x9E3779B97F4A7C15)  # the golden ratio spreads neighbours
 
 
 def _places(chosen: NDArray[np.bool_]) -> Ints | None:

@@ -36,6 +36,7 @@ Answer = TypeVar("Answer")
 
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
 _FLUSH_SECONDS = 5.0
+_FOREVER = 1 << 62
 _PUBLISH_SECONDS = 1.0
 _SWEEP_BUCKETS = 64  # looked at in a step: a full pass takes buckets / 64 steps, each under 1 ms
 
@@ -66,7 +67,10 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._known: dict[tuple[Side, int], int] = {}  # offsets seen applied, of the partitions owned
+        self._committed: dict[Partition, int] = {}  # of the partitions owned: never commit less
+        self._again_until: dict[Partition, int] = {}  # offsets below may have been read by a worker before
         self._delivered: Delivered | None = None  # after a loss
+        self._labels_from: dict[Partition, int] = {}  # where labels go on once all predictions are there
         self._joined = False
         self._published = 0.0
         self._watermark_ms = window.watermark({})
@@ -76,7 +80,8 @@ class JoinStage:
     def step(self) -> int:
         """Take a batch through the stage; the numbers are those of the module's text."""
         join = self._settings.join
-        records = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
+        taken = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
+        records = [one for one in taken if (one.topic, one.partition) not in self._labels_from]
         events = [self._decode(record) for record in records]  # 2
         self._keep(self._remember_versions)
         try:
@@ -85,18 +90,16 @@ class JoinStage:
             self._keep(self._read_again)
             return 0
         batch = self._remaining(events, resolutions)
-        for partition, block in self._rows().blocks(batch):  # 4, 5
-            self._producer.send(
-                self._settings.topics.observations, block_codec.encode(block), None, partition
-            )
+        self._send_blocks(batch)  # 4, 5
         orphans = self._keep(self._window.outbox)
         self._send(letters(batch))
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
-        self._keep(lambda: self._consumer.commit(ends(records)))  # 7
+        self._keep(lambda: self._commit(records))  # 7
         self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(events)))  # 8
         self._note(records)
+        self._keep(self._let_labels_go_on)
         self._keep(lambda: self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS))
         self._keep(self._publish)
         return len(records)
@@ -163,12 +166,31 @@ class JoinStage:
             return batch
         return [Resolved(one.event, delivered.remaining(one)) for one in batch]
 
-    def _rows(self) -> Rows:
-        return Rows(self._partitions, again=self._delivered is not None)
+    def _send_blocks(self, batch: list[Resolved]) -> None:
+        """Send the rows of a batch; those that may have been sent before go first, in their own blocks."""
+        parts: dict[bool, list[Resolved]] = {True: [], False: []}
+        for one in batch:
+            record = one.event.record
+            until = self._again_until.get((record.topic, record.partition), 0)
+            parts[record.offset < until].append(one)
+        for again, part in parts.items():
+            for partition, block in Rows(self._partitions, again).blocks(part):
+                encoded = block_codec.encode(block)
+                self._producer.send(self._settings.topics.observations, encoded, None, partition)
 
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
+
+    def _commit(self, records: list[Record]) -> None:
+        """Commit what is read, but nothing below what was committed: after a loss that was delivered."""
+        further = {
+            partition: offset
+            for partition, offset in ends(records).items()
+            if offset > self._committed.get(partition, 0)
+        }
+        if self._consumer.commit(further):
+            self._committed |= further
 
     def _note(self, records: list[Record]) -> None:
         """Remember how far the owned partitions are read and applied."""
@@ -201,41 +223,70 @@ class JoinStage:
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts = self._starts(partitions)
-        for partition, start in starts.items():
-            self._next[partition] = self._consumer.first_offset(partition) if start is None else start
+        self._begin(starts)
         self._window.watermark({f"{topic}-{number}": 0 for topic, number in partitions})
         self._joined = True
         return starts
 
     def _drop(self, partitions: list[Partition]) -> None:
         for topic, number in partitions:
-            self._next.pop((topic, number), None)
+            for kept in (self._next, self._committed, self._again_until, self._labels_from):
+                kept.pop((topic, number), None)
             self._known.pop((self._sides[topic], number), None)
 
     def _read_again(self) -> None:
         """Go back, in every partition owned, to what the window still knows."""
         self._known.clear()
-        for partition, start in self._starts(list(self._next)).items():
-            self._next[partition] = self._consumer.first_offset(partition) if start is None else start
-            self._consumer.seek(partition, self._next[partition])
+        self._begin(self._starts(list(self._next), lost=True))
+        for partition, offset in self._next.items():
+            self._consumer.seek(partition, offset)
 
-    def _starts(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+    def _begin(self, starts: dict[Partition, int | None]) -> None:
+        """Note where partitions start.
+
+        The first batch may have been applied and delivered before a crash kept it from being committed,
+        and Redis may have lost it since. After a loss all may have been.
+        """
+        ahead = self._settings.join.batch if self._delivered is None else _FOREVER
+        for partition, start in starts.items():
+            begin = self._next[partition] = self._consumer.first_offset(partition) if start is None else start
+            self._again_until[partition] = begin + ahead
+            if self._delivered is not None and self._sides[partition[0]] is Side.LABEL:
+                self._labels_from[partition] = self._next[partition]
+
+    def _let_labels_go_on(self) -> None:
+        """After a loss, read the labels once every prediction is in the window again, whoever reads it."""
+        if not self._labels_from or self._delivered is None:
+            return
+        if self._delivered.predictions_applied(self._window.applied()):
+            for partition, offset in self._labels_from.items():
+                self._consumer.seek(partition, offset)
+            self._labels_from.clear()
+
+    def _starts(self, partitions: list[Partition], lost: bool = False) -> dict[Partition, int | None]:
         """Return where to read on: what was committed, or before it what the window has lost."""
         applied = self._window.applied()
         committed = {
-            (side, number): offset
-            for topic, side in self._sides.items()
+            (topic, number): offset
+            for topic in self._sides
             for number, offset in self._consumer.committed(topic).items()
         }
         starts: dict[Partition, int | None] = {}
-        for topic, number in partitions:
-            source = (self._sides[topic], number)
-            known, start = applied.get(source, -1) + 1, committed.get(source)
-            if start is not None and known < start:
-                self._delivered = Delivered(committed)
-                start = max(known, self._consumer.first_offset((topic, number)))
-            starts[topic, number] = start
+        for partition in partitions:
+            starts[partition] = start = committed.get(partition)
+            if start is not None:
+                self._committed[partition] = start
+                known = applied.get(self._source(partition), -1) + 1
+                if known < start:
+                    starts[partition], lost = max(known, self._consumer.first_offset(partition)), True
+        if lost:
+            self._delivered = Delivered({self._source(each): offset for each, offset in committed.items()})
+            # Nobody has read to its end: what comes again must not be let go of by one worker's time.
+            self._watermark_ms = self._window.watermark({f"{t}-{n}": 0 for t, n in committed})
         return starts
+
+    def _source(self, partition: Partition) -> tuple[Side, int]:
+        return self._sides[partition[0]], partition[1]
 
 
 def _version_of(member: str) -> tuple[str, str]:

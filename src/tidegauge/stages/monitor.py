@@ -22,8 +22,8 @@ from tidegauge import keys
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
-from tidegauge.events import dead_letter
-from tidegauge.monitor import Monitor
+from tidegauge.events import dead_letter, read
+from tidegauge.monitor import Monitor, Report
 from tidegauge.ports import (
     Answer,
     JoinGroup,
@@ -73,6 +73,7 @@ class MonitorStage:
         self._patience = patience
         self._clock = clock
         self._owned: dict[int, Owned] = {}
+        self._reports: dict[int, Report] = {}  # not written yet
         self._joined = False
         self._published = self._saved = clock()
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
@@ -113,9 +114,9 @@ class MonitorStage:
         owned.next_offset = record.offset + 1
         try:
             if record.key == CONTROL_KEY:
-                return owned.monitor.control(msgspec.json.decode(record.value, type=Control))
+                return owned.monitor.control(read(record.value, Control))
             return owned.monitor.observe(block_codec.decode(record.value))
-        except (SnapshotError, msgspec.MsgspecError) as error:  # somebody else's message
+        except (SnapshotError, Rejected) as error:  # somebody else's message
             self._refuse(record, str(error))
             return []
 
@@ -131,11 +132,13 @@ class MonitorStage:
             self._producer.send(self._settings.topics.alerts, msgspec.json.encode(alert), key)
 
     def _publish(self) -> None:
+        """Write what changed since the last time; a report is kept until it is written."""
         for partition, owned in self._owned.items():
-            report = owned.monitor.report()
+            report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report()
             self._store.add_members(keys.MODELS, report.models)
-            if report.writes and not self._store.publish(partition, owned.epoch, report.writes):
+            if not self._store.publish(partition, owned.epoch, report.writes):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
+            del self._reports[partition]
 
     def _save(self, partitions: Mapping[int, Owned]) -> None:
         moved: dict[Partition, int] = {}
@@ -176,9 +179,9 @@ class MonitorStage:
         leaving = {number: self._owned[number] for _, number in partitions if number in self._owned}
         self._publish()
         self._save(leaving)
-        for number in leaving:
-            del self._owned[number]
+        self._lose(partitions)
 
     def _lose(self, partitions: list[Partition]) -> None:
         for _, number in partitions:
             self._owned.pop(number, None)
+            self._reports.pop(number, None)

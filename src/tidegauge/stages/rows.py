@@ -48,9 +48,10 @@ def destination(model_id: str, partitions: int) -> int:
 class Delivered:
     """What was delivered before the window lost writes: everything below the offsets committed then.
 
-    After a loss the events are applied again, in another order. A prediction row is emitted unless its
-    event is below, an outcome unless both its events are. As another event than the first time may
-    complete an outcome, a monitor must know it by its identity and not by its trigger.
+    After a loss the events are applied again, in another order: all predictions below first, so that the
+    labels of an id become the same revisions. A prediction row is emitted unless its event is below, an
+    outcome unless both its events are. As another event than the first time may complete an outcome, a
+    monitor must know it by what it says and not by its trigger.
 
     >>> before = Delivered({(Side.PREDICTION, 0): 10})
     >>> before.holds(Side.PREDICTION, (0, 9)), before.holds(Side.PREDICTION, (0, 10))
@@ -64,6 +65,14 @@ class Delivered:
         """Return whether the event at (partition, offset) was below the committed offset of its source."""
         partition, offset = source
         return offset < self._committed.get((side, partition), 0)
+
+    def predictions_applied(self, applied: Sources) -> bool:
+        """Return whether every prediction that was below is in the window again."""
+        return all(
+            applied.get(source, -1) >= offset - 1
+            for source, offset in self._committed.items()
+            if source[0] is Side.PREDICTION
+        )
 
     def remaining(self, resolved: Resolved) -> Resolution:
         """Return the resolution without the rows that have been delivered."""

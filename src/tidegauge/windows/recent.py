@@ -1,4 +1,4 @@
-"""A bounded memory of identities: was this seen of late?"""
+"""A bounded memory: what did each identity say last?"""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ Hashes = NDArray[np.uint64]
 
 
 class RecentTable:
-    """The last `capacity` identities, 8 bytes each.
+    """The last `capacity` pairs of an identity and what it said, 16 bytes each.
 
     >>> recent = RecentTable(2)
-    >>> recent.add(np.array([5, 6, 7], np.uint64))
-    >>> recent.has(np.array([5, 6, 7], np.uint64)).tolist()
-    [False, True, True]
+    >>> recent.add(np.array([5, 6, 5], np.uint64), np.array([1, 2, 3], np.uint64))
+    >>> recent.last()
+    {6: 2, 5: 3}
     """
 
     def __init__(self, capacity: int) -> None:
-        self._seen: Hashes = np.zeros(capacity, np.uint64)
+        self._pairs: Hashes = np.zeros((capacity, 2), np.uint64)
         self._count = 0
 
-    def add(self, identities: Hashes) -> None:
-        """Remember identities [n], and forget the oldest. Cost: O(n)."""
-        capacity = len(self._seen)
-        kept = identities[-capacity:]
-        places = (self._count + len(identities) - len(kept) + np.arange(len(kept))) % capacity
-        self._seen[places] = kept
+    def add(self, identities: Hashes, said: Hashes) -> None:
+        """Remember pairs [n], and forget the oldest. Cost: O(n)."""
+        capacity = len(self._pairs)
+        kept = np.stack((identities, said), axis=1)[-capacity:]
+        first = self._count + len(identities) - len(kept)
+        self._pairs[(first + np.arange(len(kept))) % capacity] = kept
         self._count += len(identities)
 
-    def has(self, identities: Hashes) -> NDArray[np.bool_]:
-        """Return for each identity [n] whether it is remembered. Cost: O(capacity log n)."""
-        return np.isin(identities, self._seen[: self._count])
+    def last(self) -> dict[int, int]:
+        """Return what each identity said last. Cost: O(capacity), some 10 ms for 100 000."""
+        return dict(self._in_order().tolist())
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
-        return {"seen": self._seen[: self._count], "count": self._count}
+        return {"pairs": self._in_order()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned; the newest are kept where it was larger."""
         self._count = 0
-        split = state["count"] % max(len(state["seen"]), 1)
-        self.add(np.concatenate((state["seen"][split:], state["seen"][:split])))
+        self.add(state["pairs"][:, 0], state["pairs"][:, 1])
+
+    def _in_order(self) -> Hashes:
+        """Return the pairs, oldest first."""
+        if self._count <= len(self._pairs):
+            return self._pairs[: self._count]
+        return np.roll(self._pairs, -self._count % len(self._pairs), axis=0)

@@ -1,0 +1,60 @@
+"""What an outcome says, as a number: the same label, weight and KPIs say the same.
+
+Needed where the join's window lost writes and emits outcomes again: a monitor then counts those that
+it has not counted, whatever event completed them this time.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.block import NO_TEXT, Block, Floats, OutcomeRows
+
+Hashes = NDArray[np.uint64]
+
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: neighbours end far apart
+
+
+def statements(block: Block) -> Hashes:
+    """Return a hash of label, weight and KPIs of each outcome row [n]; the same in every block."""
+    rows = block.outcomes
+    texts = np.zeros(len(rows.offset), np.uint64)
+    for code in np.unique(rows.label_text).tolist():
+        if code != NO_TEXT:
+            texts[rows.label_text == code] = zlib.crc32(block.strings[code].encode()) + 1
+    said = _bits(rows.label_number) * _SPREAD + texts
+    said = (said ^ _bits(rows.weight)) * _SPREAD
+    for layout, where, values in rows.kpis.groups():
+        for column, name in enumerate(layout.names):
+            salt = np.uint64(zlib.crc32(name.encode()))
+            said[where] += (_bits(values[:, column]) ^ salt) * _SPREAD
+    return said
+
+
+def unsaid(rows: OutcomeRows, said: Hashes, counted: dict[int, int]) -> NDArray[np.bool_]:
+    """Return which outcome rows [n] are not counted yet; `counted` is what each prediction's outcome says.
+
+    An outcome is new where its prediction has none. A correction (its -1 row, then its +1 row) is new
+    where what it takes back is what was counted, or was counted so long ago that it is forgotten.
+    """
+    fresh = np.zeros(len(rows.offset), bool)
+    ids, signs, says = rows.id_hash.tolist(), rows.sign.tolist(), said.tolist()
+    taken_back: int | None = None
+    for place, (prediction, sign, what) in enumerate(zip(ids, signs, says, strict=True)):
+        if sign < 0:
+            taken_back = what
+            continue
+        known = counted.get(prediction)
+        if known is None or known == taken_back != what:
+            fresh[place] = True
+            fresh[place - 1 : place] |= taken_back is not None
+            counted[prediction] = what
+        taken_back = None
+    return fresh
+
+
+def _bits(numbers: Floats) -> Hashes:
+    return np.ascontiguousarray(numbers, np.float64).view(np.uint64)

@@ -1,0 +1,99 @@
+"""Blocks of rows that may be known under another trigger: each outcome counts once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.monitor.streams import binary
+from tidegauge.adapters import block_codec
+from tidegauge.block import Block, Labelled, Trigger
+from tidegauge.block_builder import BlockBuilder
+from tidegauge.config import Settings
+from tidegauge.monitor import Monitor
+
+ONE = binary(1, seed=1)[0]
+
+
+def told(
+    *labels: tuple[int, bool], offset: int, again: bool, topic: str = "labels", kpi: float = 1.0
+) -> Block:
+    """Return a block with rows (sign, label) of one prediction under one trigger."""
+    builder = BlockBuilder()
+    for sign, label in labels:
+        labelled = Labelled(label, 1.0, {"revenue": kpi})
+        builder.outcome(
+            "p", 7, Trigger(topic, 0, offset), ONE.predicted, labelled, 60_000, len(labels) - 1, sign
+        )
+    return builder.build(again)
+
+
+def counted(monitor: Monitor) -> tuple[str, str, str]:
+    fields = monitor.report().writes["tg:metrics:churn:v1"]
+    return fields["n@24h"], fields["accuracy@24h"], fields["kpi.revenue.sum@24h"]
+
+
+def after(*blocks: Block) -> tuple[str, str, str]:
+    monitor = Monitor(Settings())
+    for block in blocks:
+        monitor.observe(block_codec.decode(block_codec.encode(block)))
+    return counted(monitor)
+
+
+RIGHT, WRONG = bool(ONE.prediction), not ONE.prediction
+FIRST = told((1, WRONG), offset=5, again=False)
+CORRECTED = told((-1, WRONG), (1, RIGHT), offset=6, again=False)
+ONCE = ("1.0", "1.0", "1.0")
+
+
+@pytest.mark.parametrize("topic", ["labels", "predictions"])
+@pytest.mark.parametrize("offset", [1, 5, 99])
+def test_an_outcome_that_is_told_again_counts_once_whatever_its_trigger(topic: str, offset: int) -> None:
+    again = told((1, WRONG), offset=offset, again=True, topic=topic)
+    assert after(FIRST, again) == after(FIRST)
+
+
+def test_an_outcome_that_was_never_told_counts_although_its_trigger_is_an_old_one() -> None:
+    other = told((1, RIGHT), offset=99, again=False)
+    builder = BlockBuilder()
+    builder.outcome("q", 8, Trigger("labels", 0, 3), ONE.predicted, Labelled(RIGHT, 1.0, {}), 60_000, 0, 1)
+    assert after(other, builder.build(again=True))[0] == "2.0"
+
+
+def test_a_correction_that_is_told_again_counts_once() -> None:
+    again = told((-1, WRONG), (1, RIGHT), offset=99, again=True)
+    assert after(FIRST, CORRECTED) == after(FIRST, CORRECTED, again) == ONCE
+
+
+def test_a_correction_of_what_was_counted_counts() -> None:
+    assert after(FIRST, told((-1, WRONG), (1, RIGHT), offset=2, again=True)) == ONCE
+
+
+def test_a_correction_whose_result_is_counted_already_is_known() -> None:
+    straight = told((1, RIGHT), offset=5, again=False)
+    assert after(straight, told((-1, WRONG), (1, RIGHT), offset=6, again=True)) == ONCE
+
+
+def test_an_older_revision_that_is_told_again_does_not_come_back() -> None:
+    assert after(FIRST, CORRECTED, told((1, WRONG), offset=99, again=True)) == ONCE
+
+
+def test_a_correction_of_kpis_alone_is_a_correction() -> None:
+    builder = BlockBuilder()
+    trigger = Trigger("labels", 0, 9)
+    for sign, kpi in ((-1, 1.0), (1, 5.0)):
+        labelled = Labelled(WRONG, 1.0, {"revenue": kpi})
+        builder.outcome("p", 7, trigger, ONE.predicted, labelled, 60_000, 1, sign)
+    assert after(FIRST, builder.build(again=True)) == ("1.0", "0.0", "5.0")
+
+
+def test_rows_told_again_move_the_last_trigger_so_that_a_plain_replay_of_them_is_known() -> None:
+    again = told((1, WRONG), offset=5, again=True)
+    assert after(again, FIRST) == after(FIRST)
+
+
+def test_the_memory_survives_a_restore() -> None:
+    first, second = Monitor(Settings()), Monitor(Settings())
+    first.observe(FIRST)
+    second.restore(block_codec.unpack(block_codec.pack(first.state())))
+    second.observe(told((1, WRONG), offset=99, again=True))
+    assert counted(second) == after(FIRST)
