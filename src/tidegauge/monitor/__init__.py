@@ -160,7 +160,7 @@ class Monitor:
         if block.again:
             fresh = unsaid(block.outcomes, said, self._recent.last())
         told = fresh & (block.outcomes.sign > 0)
-        self._recent.add(block.outcomes.id_hash[told], said[told])
+        self._recent.add(block.outcomes.id_hash[told], said[told], block.outcomes.labelled_at_ms[told])
         new = block.predictions.offset > last[block.predictions.source]
         return block.select(_places(new), _places(fresh))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -69,9 +70,14 @@ def model_fields(state: ModelState, held: int) -> dict[str, str]:
 
 def history_field(at_ms: int, values: Mapping[str, Value]) -> dict[str, str]:
     """Return the field of one pane of history: the main metrics as JSON under its start."""
-    main = {name: values[name].value for name in HISTORY_METRICS if name in values}
+    main = {name: _finite(values[name].value) for name in HISTORY_METRICS if name in values}
     n = max((value.n for value in values.values()), default=0)
     return {str(at_ms): json.dumps({"n": n, **main})}
+
+
+def _finite(value: float | None) -> float | None:
+    """Return the value, None where it is beyond float64: JSON has no word for that."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, str]:

@@ -10,14 +10,14 @@ The order of a step; every write replays harmlessly:
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
-Where the window has lost writes (a failover, a crash) it says so: the stage reads again from what the
-window still knows, and emits what may not have been delivered before.
+Where the window has lost writes (a failover, a crash) it says so. Then the stage gives it again what was
+committed (`refill.py`) before it goes on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -30,7 +30,8 @@ from tidegauge.events import Decoder, LabelEvent, PredictionEvent
 from tidegauge.join import Arrival, Resolution, Side, key_of, pack_labelled, pack_predicted
 from tidegauge.ports import JoinGroup, Ownership, Partition, Patience, Producer, Record, Store, Window, ends
 from tidegauge.records import DeadLetter
-from tidegauge.stages.rows import Delivered, Event, Resolved, Rows, letters, orphan_letter
+from tidegauge.stages.refill import Refill
+from tidegauge.stages.rows import Event, Resolved, Rows, letters, orphan_letter
 
 Answer = TypeVar("Answer")
 
@@ -67,10 +68,10 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._known: dict[tuple[Side, int], int] = {}  # offsets seen applied, of the partitions owned
-        self._committed: dict[Partition, int] = {}  # of the partitions owned: never commit less
-        self._again_until: dict[Partition, int] = {}  # offsets below may have been read by a worker before
-        self._delivered: Delivered | None = None  # after a loss
-        self._labels_from: dict[Partition, int] = {}  # where labels go on once all predictions are there
+        self._to_commit: dict[Partition, int] = {}
+        self._again_until: dict[Partition, int] = {}  # offsets below may have been delivered before
+        self._refill: Refill | None = None  # after a loss
+        self._lost = False  # the window, at some time of this member
         self._joined = False
         self._published = 0.0
         self._watermark_ms = window.watermark({})
@@ -80,26 +81,31 @@ class JoinStage:
     def step(self) -> int:
         """Take a batch through the stage; the numbers are those of the module's text."""
         join = self._settings.join
-        taken = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
-        records = [one for one in taken if (one.topic, one.partition) not in self._labels_from]
-        events = [self._decode(record) for record in records]  # 2
-        self._keep(self._remember_versions)
+        records = self._consumer.take(join.batch, join.linger_ms / 1_000)  # 1
         try:
-            resolutions = self._keep(lambda: self._resolve(events))  # 3
+            refill = self._refill
+            if refill is None:
+                return self._work(records)
+            self._keep(lambda: self._give_again(refill, records))
+            return len(records)
         except WentBack:
             self._keep(self._read_again)
             return 0
-        batch = self._remaining(events, resolutions)
+
+    def _work(self, records: list[Record]) -> int:
+        events = [self._decode(record) for record in records]  # 2
+        self._keep(self._remember_versions)
+        resolutions = self._keep(lambda: self._resolve(events))  # 3
+        batch = list(map(Resolved, events, resolutions))
         self._send_blocks(batch)  # 4, 5
         orphans = self._keep(self._window.outbox)
         self._send(letters(batch))
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
-        self._keep(lambda: self._commit(records))  # 7
-        self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(events)))  # 8
         self._note(records)
-        self._keep(self._let_labels_go_on)
+        self._keep(self._commit)  # 7
+        self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(events)))  # 8
         self._keep(lambda: self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS))
         self._keep(self._publish)
         return len(records)
@@ -158,14 +164,6 @@ class JoinStage:
         arrivals = [event.arrival for event in events]
         return self._window.apply(arrivals, self._watermark_ms, self._known)
 
-    def _remaining(self, events: list[Event], resolutions: list[Resolution]) -> list[Resolved]:
-        """Return what is still to be emitted of a batch: all of it, unless the window has lost writes."""
-        batch = list(map(Resolved, events, resolutions))
-        delivered = self._delivered
-        if delivered is None:
-            return batch
-        return [Resolved(one.event, delivered.remaining(one)) for one in batch]
-
     def _send_blocks(self, batch: list[Resolved]) -> None:
         """Send the rows of a batch; those that may have been sent before go first, in their own blocks."""
         parts: dict[bool, list[Resolved]] = {True: [], False: []}
@@ -182,22 +180,17 @@ class JoinStage:
         for letter in dead:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
 
-    def _commit(self, records: list[Record]) -> None:
-        """Commit what is read, but nothing below what was committed: after a loss that was delivered."""
-        further = {
-            partition: offset
-            for partition, offset in ends(records).items()
-            if offset > self._committed.get(partition, 0)
-        }
-        if self._consumer.commit(further):
-            self._committed |= further
-
     def _note(self, records: list[Record]) -> None:
         """Remember how far the owned partitions are read and applied."""
-        for (topic, number), offset in ends(records).items():
-            if (topic, number) in self._next:
-                self._next[topic, number] = offset
-                self._known[self._sides[topic], number] = offset - 1
+        for partition, offset in ends(records).items():
+            if partition in self._next:
+                self._next[partition] = self._to_commit[partition] = offset
+                self._known[self._source(partition)] = offset - 1
+
+    def _commit(self) -> None:
+        """Commit what is done; where the group refuses, again with the next step."""
+        if self._to_commit and self._consumer.commit(self._to_commit):
+            self._to_commit.clear()
 
     def _advances(self, events: list[Event]) -> dict[str, int | None]:
         """Return how far each source has come in event time, None where it has been read to its end."""
@@ -215,75 +208,115 @@ class JoinStage:
     def _publish(self) -> None:
         now = self._clock()
         if now - self._published >= _PUBLISH_SECONDS:
+            self._require_known()
             counters = {**self._window.counters(), "watermark_ms": self._watermark_ms}
             self._store.write({keys.JOIN: {name: str(count) for name, count in counters.items()}})
             self._published = now
+
+    def _require_known(self) -> None:
+        """Raise WentBack where the window has lost what this member saw applied, also while nothing comes."""
+        applied = self._window.applied()
+        for source, offset in self._known.items():
+            if applied.get(source, -1) < offset:
+                raise WentBack(f"{source[0].plural}.{source[1]}: {offset} was applied, and is not any more")
 
     # Where to read
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts = self._starts(partitions)
-        self._begin(starts)
+        for partition, start in starts.items():
+            self._next[partition] = self._consumer.first_offset(partition) if start is None else start
+            self._note_again(partition)
         self._window.watermark({f"{topic}-{number}": 0 for topic, number in partitions})
         self._joined = True
         return starts
 
     def _drop(self, partitions: list[Partition]) -> None:
-        for topic, number in partitions:
-            for kept in (self._next, self._committed, self._again_until, self._labels_from):
-                kept.pop((topic, number), None)
-            self._known.pop((self._sides[topic], number), None)
+        for partition in partitions:
+            for kept in (self._next, self._to_commit, self._again_until):
+                kept.pop(partition, None)
+            self._known.pop(self._source(partition), None)
 
-    def _read_again(self) -> None:
-        """Go back, in every partition owned, to what the window still knows."""
-        self._known.clear()
-        self._begin(self._starts(list(self._next), lost=True))
-        for partition, offset in self._next.items():
-            self._consumer.seek(partition, offset)
-
-    def _begin(self, starts: dict[Partition, int | None]) -> None:
-        """Note where partitions start.
+    def _note_again(self, partition: Partition) -> None:
+        """Note which rows a monitor must know by what they say.
 
         The first batch may have been applied and delivered before a crash kept it from being committed,
         and Redis may have lost it since. After a loss all may have been.
         """
-        ahead = self._settings.join.batch if self._delivered is None else _FOREVER
-        for partition, start in starts.items():
-            begin = self._next[partition] = self._consumer.first_offset(partition) if start is None else start
-            self._again_until[partition] = begin + ahead
-            if self._delivered is not None and self._sides[partition[0]] is Side.LABEL:
-                self._labels_from[partition] = self._next[partition]
+        ahead = _FOREVER if self._lost else self._settings.join.batch
+        self._again_until[partition] = self._next[partition] + ahead
 
-    def _let_labels_go_on(self) -> None:
-        """After a loss, read the labels once every prediction is in the window again, whoever reads it."""
-        if not self._labels_from or self._delivered is None:
-            return
-        if self._delivered.predictions_applied(self._window.applied()):
-            for partition, offset in self._labels_from.items():
-                self._consumer.seek(partition, offset)
-            self._labels_from.clear()
+    def _starts(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        """Return where to read on: what was committed, or before it what the window has lost.
 
-    def _starts(self, partitions: list[Partition], lost: bool = False) -> dict[Partition, int | None]:
-        """Return where to read on: what was committed, or before it what the window has lost."""
+        Committed offsets are asked for first: what is committed by then is applied, unless it was lost.
+        """
+        committed = self._all_committed()
         applied = self._window.applied()
-        committed = {
+        missing = self._lacking(committed, applied)
+        starts: dict[Partition, int | None] = {}
+        for partition in partitions:
+            starts[partition] = missing.get(partition, committed.get(partition))
+            if partition in committed and not missing:
+                self._known[self._source(partition)] = committed[partition] - 1
+        return starts
+
+    def _read_again(self) -> None:
+        """Begin a refill: the window has lost writes."""
+        self._lacking(self._all_committed(), self._window.applied(), lost=True)
+
+    def _lacking(
+        self, committed: dict[Partition, int], applied: Mapping[tuple[Side, int], int], lost: bool = False
+    ) -> dict[Partition, int]:
+        """Return what the window lacks of what was committed, and begin a refill where that is something."""
+        first = self._consumer.first_offset
+        refill = Refill(
+            {each: below for each, below in committed.items() if first(each) < below}, self._sides
+        )
+        missing = refill.missing(applied)
+        if missing or lost:
+            for partition, read in self._next.items():  # of those that nothing was committed of
+                known = applied.get(self._source(partition), -1) + 1
+                refill.resumes.setdefault(partition, max(min(read, known), first(partition)))
+            self._lost, self._refill = True, refill
+            self._known.clear()
+            self._to_commit.clear()
+            # Nobody has read to its end: what comes again must not be let go of by one worker's time.
+            self._watermark_ms = self._window.watermark({f"{t}-{n}": 0 for t, n in committed})
+        return missing
+
+    def _give_again(self, refill: Refill, records: list[Record]) -> None:
+        """Apply what is below the committed offsets and lacking; go on when nobody lacks anything."""
+        missing = refill.missing(self._window.applied())
+        wanted = refill.wanted(records, missing)
+        if not missing:
+            self._go_on(refill)
+        elif refill.begins(missing):
+            for partition in missing.keys() & self._next.keys():
+                self._consumer.seek(
+                    partition, max(missing[partition], self._consumer.first_offset(partition))
+                )
+        else:
+            events = [self._decode(record) for record in wanted]
+            self._remember_versions()
+            self._resolve(events)
+            self._known |= {self._source(each): offset - 1 for each, offset in ends(wanted).items()}
+
+    def _go_on(self, refill: Refill) -> None:
+        self._refill = None
+        for partition in self._next:
+            if partition in refill.resumes:
+                self._next[partition] = refill.resumes[partition]
+                self._consumer.seek(partition, self._next[partition])
+                self._known[self._source(partition)] = self._next[partition] - 1
+            self._note_again(partition)
+
+    def _all_committed(self) -> dict[Partition, int]:
+        return {
             (topic, number): offset
             for topic in self._sides
             for number, offset in self._consumer.committed(topic).items()
         }
-        starts: dict[Partition, int | None] = {}
-        for partition in partitions:
-            starts[partition] = start = committed.get(partition)
-            if start is not None:
-                self._committed[partition] = start
-                known = applied.get(self._source(partition), -1) + 1
-                if known < start:
-                    starts[partition], lost = max(known, self._consumer.first_offset(partition)), True
-        if lost:
-            self._delivered = Delivered({self._source(each): offset for each, offset in committed.items()})
-            # Nobody has read to its end: what comes again must not be let go of by one worker's time.
-            self._watermark_ms = self._window.watermark({f"{t}-{n}": 0 for t, n in committed})
-        return starts
 
     def _source(self, partition: Partition) -> tuple[Side, int]:
         return self._sides[partition[0]], partition[1]

@@ -74,6 +74,7 @@ class MonitorStage:
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._reports: dict[int, Report] = {}  # not written yet
+        self._to_commit: dict[Partition, int] = {}
         self._joined = False
         self._published = self._saved = clock()
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
@@ -141,7 +142,6 @@ class MonitorStage:
             del self._reports[partition]
 
     def _save(self, partitions: Mapping[int, Owned]) -> None:
-        moved: dict[Partition, int] = {}
         for partition, owned in partitions.items():
             if owned.next_offset == owned.saved_offset:
                 continue
@@ -149,8 +149,9 @@ class MonitorStage:
             if not self._store.save(partition, owned.epoch, snapshot):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
             owned.saved_offset = owned.next_offset
-            moved[self._settings.topics.observations, partition] = owned.next_offset
-        self._consumer.commit(moved)
+            self._to_commit[self._settings.topics.observations, partition] = owned.next_offset
+        if self._to_commit and self._consumer.commit(self._to_commit):
+            self._to_commit.clear()
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts: dict[Partition, int | None] = {}
@@ -182,6 +183,7 @@ class MonitorStage:
         self._lose(partitions)
 
     def _lose(self, partitions: list[Partition]) -> None:
-        for _, number in partitions:
+        for topic, number in partitions:
+            self._to_commit.pop((topic, number), None)
             self._owned.pop(number, None)
             self._reports.pop(number, None)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.block import Block, Trigger
 from tidegauge.block_builder import BlockBuilder
 from tidegauge.errors import Rejected
 from tidegauge.events import LabelEvent, PredictionEvent, dead_letter
-from tidegauge.join import Arrival, Orphan, Resolution, Side, Verdict, unpack_labelled, unpack_predicted
+from tidegauge.join import Arrival, Orphan, Resolution, Verdict, unpack_labelled, unpack_predicted
 from tidegauge.ports import Record
 from tidegauge.records import REASONS, DeadLetter
 
 BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
 
 _LETTERS = {Verdict.LATE: "late", Verdict.REJECTED: "too_many_revisions"}
-
-Sources = Mapping[tuple[Side, int], int]  # side, partition -> offset
 
 
 class Event(NamedTuple):
@@ -43,45 +41,6 @@ def destination(model_id: str, partitions: int) -> int:
     0
     """
     return zlib.crc32(model_id.encode()) % partitions
-
-
-class Delivered:
-    """What was delivered before the window lost writes: everything below the offsets committed then.
-
-    After a loss the events are applied again, in another order: all predictions below first, so that the
-    labels of an id become the same revisions. A prediction row is emitted unless its event is below, an
-    outcome unless both its events are. As another event than the first time may complete an outcome, a
-    monitor must know it by what it says and not by its trigger.
-
-    >>> before = Delivered({(Side.PREDICTION, 0): 10})
-    >>> before.holds(Side.PREDICTION, (0, 9)), before.holds(Side.PREDICTION, (0, 10))
-    (True, False)
-    """
-
-    def __init__(self, committed: Sources) -> None:
-        self._committed = committed
-
-    def holds(self, side: Side, source: tuple[int, int]) -> bool:
-        """Return whether the event at (partition, offset) was below the committed offset of its source."""
-        partition, offset = source
-        return offset < self._committed.get((side, partition), 0)
-
-    def predictions_applied(self, applied: Sources) -> bool:
-        """Return whether every prediction that was below is in the window again."""
-        return all(
-            applied.get(source, -1) >= offset - 1
-            for source, offset in self._committed.items()
-            if source[0] is Side.PREDICTION
-        )
-
-    def remaining(self, resolved: Resolved) -> Resolution:
-        """Return the resolution without the rows that have been delivered."""
-        (_, _, arrival), resolution = resolved
-        if not self.holds(arrival.side, (arrival.partition, arrival.offset)):
-            return resolution
-        other = Side.LABEL if arrival.side is Side.PREDICTION else Side.PREDICTION
-        met = resolution.partner is not None and not self.holds(other, resolution.partner)
-        return resolution._replace(emit_prediction=False, outcomes=resolution.outcomes if met else ())
 
 
 class Rows:
