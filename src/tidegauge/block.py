@@ -111,6 +111,7 @@ class OutcomeRows:
     kpis: Ragged
     revision: Codes  # 0 for the first label
     sign: Floats  # +1, or -1 for an outcome that a correction takes back
+    again: NDArray[np.bool_]  # may be known under another trigger: compare what it says
 
 
 Rows = TypeVar("Rows", PredictionRows, OutcomeRows)
@@ -125,7 +126,6 @@ class Block:
     sources: tuple[tuple[str, int], ...]  # (topic, partition)
     predictions: PredictionRows
     outcomes: OutcomeRows
-    again: bool = False  # rows may be known under another trigger: compare their identities
 
     @property
     def rows(self) -> int:
@@ -165,7 +165,6 @@ def to_tree(block: Block) -> dict[str, Any]:
         "sources": block.sources,
         "predictions": _to_columns(block.predictions),
         "outcomes": _to_columns(block.outcomes),
-        "again": block.again,
     }
 
 
@@ -177,7 +176,6 @@ def from_tree(tree: Mapping[str, Any]) -> Block:
         sources=tuple((topic, partition) for topic, partition in tree["sources"]),
         predictions=PredictionRows(**_from_columns(tree["predictions"])),
         outcomes=OutcomeRows(**_from_columns(tree["outcomes"])),
-        again=tree["again"],
     )
 
 

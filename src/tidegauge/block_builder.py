@@ -118,6 +118,7 @@ class BlockBuilder:
         labelled_at_ms: int,
         revision: int,
         sign: int,
+        again: bool = False,
     ) -> None:
         """Append the row of an outcome, or with sign -1 of one that a correction takes back."""
         self._map("outcomes.kpis", labelled.kpis)
@@ -129,18 +130,18 @@ class BlockBuilder:
                 labelled.weight,
                 revision,
                 sign,
+                again,
             )
         )
 
-    def build(self, again: bool = False) -> Block:
-        """Return the block of all rows appended so far; `again` as in `Block`."""
+    def build(self) -> Block:
+        """Return the block of all rows appended so far."""
         return Block(
             strings=tuple(self._strings),
             segments=tuple(self._segments),
             sources=tuple(self._sources),
             predictions=self._columns(PredictionRows, "predictions", self._predictions),
             outcomes=self._columns(OutcomeRows, "outcomes", self._outcomes),
-            again=again,
         )
 
     def _shared(
@@ -215,6 +216,7 @@ DTYPES: dict[str, dict[str, Any]] = {
         "weight": np.float64,
         "revision": np.int32,
         "sign": np.float64,
+        "again": np.bool_,
     },
 }
 MAPS = {"predictions": ("proba", "features", "resources"), "outcomes": ("proba", "kpis")}

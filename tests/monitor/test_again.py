@@ -22,9 +22,9 @@ def told(
     for sign, label in labels:
         labelled = Labelled(label, 1.0, {"revenue": kpi})
         builder.outcome(
-            "p", 7, Trigger(topic, 0, offset), ONE.predicted, labelled, 60_000, len(labels) - 1, sign
+            "p", 7, Trigger(topic, 0, offset), ONE.predicted, labelled, 60_000, len(labels) - 1, sign, again
         )
-    return builder.build(again)
+    return builder.build()
 
 
 def counted(monitor: Monitor) -> tuple[str, str, str]:
@@ -55,8 +55,10 @@ def test_an_outcome_that_is_told_again_counts_once_whatever_its_trigger(topic: s
 def test_an_outcome_that_was_never_told_counts_although_its_trigger_is_an_old_one() -> None:
     other = told((1, RIGHT), offset=99, again=False)
     builder = BlockBuilder()
-    builder.outcome("q", 8, Trigger("labels", 0, 3), ONE.predicted, Labelled(RIGHT, 1.0, {}), 60_000, 0, 1)
-    assert after(other, builder.build(again=True))[0] == "2.0"
+    builder.outcome(
+        "q", 8, Trigger("labels", 0, 3), ONE.predicted, Labelled(RIGHT, 1.0, {}), 60_000, 0, 1, True
+    )
+    assert after(other, builder.build())[0] == "2.0"
 
 
 def test_a_correction_that_is_told_again_counts_once() -> None:
@@ -82,8 +84,8 @@ def test_a_correction_of_kpis_alone_is_a_correction() -> None:
     trigger = Trigger("labels", 0, 9)
     for sign, kpi in ((-1, 1.0), (1, 5.0)):
         labelled = Labelled(WRONG, 1.0, {"revenue": kpi})
-        builder.outcome("p", 7, trigger, ONE.predicted, labelled, 60_000, 1, sign)
-    assert after(FIRST, builder.build(again=True)) == ("1.0", "0.0", "5.0")
+        builder.outcome("p", 7, trigger, ONE.predicted, labelled, 60_000, 1, sign, True)
+    assert after(FIRST, builder.build()) == ("1.0", "0.0", "5.0")
 
 
 def test_rows_told_again_move_the_last_trigger_so_that_a_plain_replay_of_them_is_known() -> None:

@@ -67,6 +67,7 @@ class BatchConsumer:
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._held: list[Record] = []  # came while resting
+        self._partitions: dict[str, list[int]] = {}  # of topics asked about, as of the last rebalance
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -118,8 +119,10 @@ class BatchConsumer:
         Raises Unavailable where the broker does not answer.
         """
         try:
-            found = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
-            asked = [TopicPartition(topic, partition) for partition in found]
+            if topic not in self._partitions:
+                found = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+                self._partitions[topic] = list(found.partitions)
+            asked = [TopicPartition(topic, partition) for partition in self._partitions[topic]]
             answered = self._consumer.committed(asked, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
@@ -164,6 +167,7 @@ class BatchConsumer:
         return [_record(message) for message in messages if _is_data(message)]
 
     def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
+        self._partitions.clear()
         starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
         for each in gained:
             offset = starts.get((each.topic, each.partition))

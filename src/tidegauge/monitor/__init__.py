@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge import keys
-from tidegauge.block import Block, Ints
+from tidegauge.block import Block, Ints, take
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import report
@@ -122,7 +122,6 @@ class Monitor:
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
-            "changed": sorted(self._changed),
             "hours": sorted(self._hours),
         }
 
@@ -141,14 +140,14 @@ class Monitor:
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
-        self._changed = set(state["changed"])
+        self._changed = set(range(len(self._roster.series)))  # Redis may have lost what others read
         self._hours = {(series, hour) for series, hour in state["hours"]}
 
     def _new_rows(self, block: Block) -> Block:
         """Return the block without the rows that are known.
 
-        A source's rows come in the order of their triggers, so those at or below the last are known. In a
-        block that says `again`, outcomes are known by what they say: another trigger may complete them.
+        A source's rows come in the order of their triggers, so those at or below the last are known. An
+        outcome that comes `again` is known by what it says: another trigger may complete it.
         """
         last = np.array([self._applied.get(source, -1) for source in block.sources], np.int64)
         for rows in (block.predictions, block.outcomes):
@@ -157,8 +156,9 @@ class Monitor:
                 self._applied[source] = max(newest, self._applied.get(source, -1))
         fresh = block.outcomes.offset > last[block.outcomes.source]
         said = statements(block)
-        if block.again:
-            fresh = unsaid(block.outcomes, said, self._recent.last())
+        if block.outcomes.again.any():
+            again = np.flatnonzero(block.outcomes.again)
+            fresh[again] = unsaid(take(block.outcomes, again), said[again], self._recent.last())
         told = fresh & (block.outcomes.sign > 0)
         self._recent.add(block.outcomes.id_hash[told], said[told], block.outcomes.labelled_at_ms[told])
         new = block.predictions.offset > last[block.predictions.source]

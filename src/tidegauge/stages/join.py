@@ -96,7 +96,7 @@ class JoinStage:
         events = [self._decode(record) for record in records]  # 2
         self._keep(self._remember_versions)
         resolutions = self._keep(lambda: self._resolve(events))  # 3
-        batch = list(map(Resolved, events, resolutions))
+        batch = list(map(self._resolved, events, resolutions))
         self._send_blocks(batch)  # 4, 5
         orphans = self._keep(self._window.outbox)
         self._send(letters(batch))
@@ -165,16 +165,18 @@ class JoinStage:
         return self._window.apply(arrivals, self._watermark_ms, self._known)
 
     def _send_blocks(self, batch: list[Resolved]) -> None:
-        """Send the rows of a batch; those that may have been sent before go first, in their own blocks."""
-        parts: dict[bool, list[Resolved]] = {True: [], False: []}
-        for one in batch:
-            record = one.event.record
-            until = self._again_until.get((record.topic, record.partition), 0)
-            parts[record.offset < until].append(one)
-        for again, part in parts.items():
-            for partition, block in Rows(self._partitions, again).blocks(part):
-                encoded = block_codec.encode(block)
-                self._producer.send(self._settings.topics.observations, encoded, None, partition)
+        for partition, block in Rows(self._partitions).blocks(batch):
+            encoded = block_codec.encode(block)
+            self._producer.send(self._settings.topics.observations, encoded, None, partition)
+
+    def _resolved(self, event: Event, resolution: Resolution) -> Resolved:
+        """Return an event with what became of it.
+
+        What the window tells again has the trigger it had. What is new to it may still have been delivered
+        before: by a worker that crashed before it committed, while the window lost that too.
+        """
+        until = self._again_until.get((event.record.topic, event.record.partition), 0)
+        return Resolved(event, resolution, event.record.offset < until and not resolution.replay)
 
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
@@ -189,8 +191,10 @@ class JoinStage:
 
     def _commit(self) -> None:
         """Commit what is done; where the group refuses, again with the next step."""
-        if self._to_commit and self._consumer.commit(self._to_commit):
-            self._to_commit.clear()
+        if self._to_commit:
+            self._require_committed()
+            if self._consumer.commit(self._to_commit):
+                self._to_commit.clear()
 
     def _advances(self, events: list[Event]) -> dict[str, int | None]:
         """Return how far each source has come in event time, None where it has been read to its end."""
@@ -219,6 +223,21 @@ class JoinStage:
         for source, offset in self._known.items():
             if applied.get(source, -1) < offset:
                 raise WentBack(f"{source[0].plural}.{source[1]}: {offset} was applied, and is not any more")
+
+    def _require_committed(self) -> None:
+        """Raise WentBack where the window lacks what any worker has committed.
+
+        Without it this worker could commit what it joined with a window that another worker's events have
+        left, before that worker notices; a refill would then take both for delivered.
+        """
+        committed, applied = self._all_committed(), self._window.applied()
+        if Refill(committed, self._sides).missing(applied) and self._refill_of(committed).missing(applied):
+            raise WentBack("the window lacks events that were committed")
+
+    def _refill_of(self, committed: dict[Partition, int]) -> Refill:
+        """Return a refill of what was committed and is still in the topics."""
+        first = self._consumer.first_offset
+        return Refill({each: below for each, below in committed.items() if first(each) < below}, self._sides)
 
     # Where to read
 
@@ -277,7 +296,9 @@ class JoinStage:
         if missing or lost:
             for partition, read in self._next.items():  # of those that nothing was committed of
                 known = applied.get(self._source(partition), -1) + 1
-                refill.resumes.setdefault(partition, max(min(read, known), first(partition)))
+                refill.resumes.setdefault(
+                    partition, max(min(read, known), self._consumer.first_offset(partition))
+                )
             self._lost, self._refill = True, refill
             self._known.clear()
             self._to_commit.clear()
@@ -297,10 +318,20 @@ class JoinStage:
                     partition, max(missing[partition], self._consumer.first_offset(partition))
                 )
         else:
-            events = [self._decode(record) for record in wanted]
-            self._remember_versions()
-            self._resolve(events)
-            self._known |= {self._source(each): offset - 1 for each, offset in ends(wanted).items()}
+            self._apply_again(refill, wanted)
+
+    def _apply_again(self, refill: Refill, records: list[Record]) -> None:
+        events = [self._decode(record) for record in records]
+        self._remember_versions()
+        resolutions = self._resolve(events)
+        batch = [
+            Resolved(event, refill.remaining(event.arrival, resolution), again=True)
+            for event, resolution in zip(events, resolutions, strict=True)
+        ]
+        self._send_blocks(batch)
+        self._send(letters(batch))
+        self._producer.flush(_FLUSH_SECONDS)
+        self._known |= {self._source(each): offset - 1 for each, offset in ends(records).items()}
 
     def _go_on(self, refill: Refill) -> None:
         self._refill = None

@@ -159,6 +159,7 @@ class MonitorStage:
             epoch = self._store.claim(partition)
             monitor, offset = self._restored(topic, partition)
             self._owned[partition] = Owned(monitor, epoch, offset, offset)
+            self._to_commit[topic, partition] = offset  # the last owner may not have come to it
             starts[topic, partition] = offset
         self._joined = True
         return starts

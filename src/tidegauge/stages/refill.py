@@ -1,16 +1,17 @@
 """After the window lost writes: what it is given again before anything new.
 
 Everything below the offsets committed at the time of the loss was delivered. It is applied again, by all
-workers together, and no row follows from it: first the predictions, so that the labels of an id become
-the same revisions, then the labels. Only when all of it is in the window does anything at or above those
-offsets count; so "below the committed offset" always means "delivered", also for a loss during a refill.
+workers together, and no row follows from it, but for outcomes of which one event is new: first the
+predictions, so that the labels of an id become the same revisions, then the labels. Only when all of it is
+in the window does anything at or above those offsets count; so "below the committed offset" always means
+"delivered", also for a loss during a refill.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegauge.join import Side
+from tidegauge.join import Arrival, Resolution, Side
 from tidegauge.ports import Partition, Record
 
 Applied = Mapping[tuple[Side, int], int]  # side, partition -> offset
@@ -53,6 +54,17 @@ class Refill:
             else:
                 self.resumes.setdefault(partition, record.offset)
         return kept
+
+    def remaining(self, arrival: Arrival, resolution: Resolution) -> Resolution:
+        """Return what is to be emitted for an event applied again: an outcome whose other event is new.
+
+        Another worker may have applied and emitted a prediction before it noticed the loss of its label.
+        """
+        other = Side.LABEL if arrival.side is Side.PREDICTION else Side.PREDICTION
+        topic = next(topic for topic, side in self._sides.items() if side is other)
+        partition, offset = resolution.partner or (0, -1)
+        met_new = offset >= self._committed.get((topic, partition), 0)
+        return resolution._replace(emit_prediction=False, outcomes=resolution.outcomes if met_new else ())
 
     def begins(self, missing: Mapping[Partition, int]) -> bool:
         """Return whether another side's turn begins with these."""

@@ -32,6 +32,7 @@ class Resolved(NamedTuple):
 
     event: Event
     resolution: Resolution
+    again: bool = False  # its outcomes may have been delivered, completed by another event
 
 
 def destination(model_id: str, partitions: int) -> int:
@@ -46,16 +47,16 @@ def destination(model_id: str, partitions: int) -> int:
 class Rows:
     """Collects the rows of a batch in builders, one for each partition of the observations."""
 
-    def __init__(self, partitions: int, again: bool = False) -> None:
-        self._again = again
+    def __init__(self, partitions: int) -> None:
         self._builders = [BlockBuilder() for _ in range(partitions)]
         self._bytes = [0] * partitions
 
     def blocks(self, batch: list[Resolved]) -> Iterator[tuple[int, Block]]:
         """Yield the blocks of a batch, each with its partition; a full one as soon as it is."""
-        for event, resolution in batch:
+        for one in batch:
+            event, resolution, _ = one
             if resolution.emit_prediction or resolution.outcomes:
-                partition = self._add(event, resolution)
+                partition = self._add(one)
                 self._bytes[partition] += len(event.record.value or b"")
                 if self._bytes[partition] >= BLOCK_BYTES:
                     yield partition, self._take(partition)
@@ -64,12 +65,13 @@ class Rows:
                 yield partition, self._take(partition)
 
     def _take(self, partition: int) -> Block:
-        block = self._builders[partition].build(self._again)
+        block = self._builders[partition].build()
         self._builders[partition], self._bytes[partition] = BlockBuilder(), 0
         return block
 
-    def _add(self, event: Event, resolution: Resolution) -> int:
+    def _add(self, resolved: Resolved) -> int:
         """Add the rows of an event to the builder of its model; return the model's partition."""
+        event, resolution, again = resolved
         record, found, arrival = event
         assert not isinstance(found, Rejected)  # the window emits nothing for a rejected event
         trigger = Trigger(record.topic, record.partition, record.offset)
@@ -94,14 +96,22 @@ class Rows:
         for revision, sign, labelled_at_ms, label in resolution.outcomes:
             labelled = unpack_labelled(label)
             builder.outcome(
-                found.prediction_id, id_hash, trigger, predicted, labelled, labelled_at_ms, revision, sign
+                found.prediction_id,
+                id_hash,
+                trigger,
+                predicted,
+                labelled,
+                labelled_at_ms,
+                revision,
+                sign,
+                again,
             )
         return partition
 
 
 def letters(batch: list[Resolved]) -> Iterator[DeadLetter]:
     """Yield the dead letters of a batch."""
-    for (record, found, _), resolution in batch:
+    for (record, found, _), resolution, _ in batch:
         if isinstance(found, Rejected):
             yield dead_letter(found, record.topic, record.partition, record.offset, record.value)
         elif resolution.verdict in _LETTERS:
