@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.cli.text import UNDEFINED, ago, alert_lines, count, moment, number, spread
+from tidegauge.cli.text import UNDEFINED, ago, alert_lines, count, moment, number, shown, spread
 from tidegauge.client import Alert, MetricValue
 from tidegauge.keys import JOIN_TERMS
 
@@ -49,9 +48,9 @@ def _table(title: str, left: int, *columns: str) -> Table:
 
 
 def _title(model: Mapping[str, Any], version: Mapping[str, Any]) -> str:
-    name = f"[bold]{escape(model['model_id'])} {escape(version['version'])}[/]"
+    name = f"[bold]{shown(model['model_id'])} {shown(version['version'])}[/]"
     task = model["task"] or "task not known yet"
-    return f"{name}  [dim]{escape(task)} · up to {moment(model['watermark_ms'])}[/]"
+    return f"{name}  [dim]{shown(task)} · up to {moment(model['watermark_ms'])}[/]"
 
 
 def _main(model: Mapping[str, Any], version: Mapping[str, Any], intervals: bool) -> Table:
@@ -81,7 +80,7 @@ def _long(model: Mapping[str, Any], version: Mapping[str, Any]) -> Table:
         for metric, found in sorted(version["windows"][window].items()):
             value = MetricValue(**found)
             numbers = map(number, (value.value, value.low, value.high))
-            table.add_row(f"  {window}", escape(metric), *numbers, count(value.n))
+            table.add_row(f"  {window}", shown(metric), *numbers, count(value.n))
     return table
 
 
@@ -111,7 +110,7 @@ def _join(join: Mapping[str, Any]) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for side in JOIN_TERMS:
         grid.add_row(f"  {side}", _verdict(join["missing"][side]), _equation(side, join[side]))
-    head = f"[bold]join[/]  [dim]up to {moment(join['watermark_ms'])}[/]"
+    head = f"[bold]join[/]  [dim]up to {moment(join['watermark_ms'] or None)}[/]"
     return Group(Text.from_markup(head), grid)
 
 
@@ -143,15 +142,15 @@ def _workers(workers: Mapping[str, Mapping[str, Any]], now_ms: int) -> Renderabl
     table = _table("[bold]workers[/]", 3, "  worker", "roles", "processed", "seen", "trouble")
     table.columns[-1].justify = "left"
     for name, worker in sorted(workers.items()):
-        table.add_row(f"  {escape(name)}", *_worker(worker, now_ms))
+        table.add_row(f"  {shown(name)}", *_worker(worker, now_ms))
     return table
 
 
 def _worker(worker: Mapping[str, Any], now_ms: int) -> Iterator[str]:
-    yield escape(", ".join(worker.get("roles", ())))
+    yield shown(", ".join(worker.get("roles", ())))
     processed = worker.get("processed", {})
     yield ", ".join(f"{stage} {count(events)}" for stage, events in processed.items())
     silent_ms = max(0, now_ms - int(worker.get("seen_ms", 0)))
     seen = "now" if silent_ms < 2_000 else f"{ago(silent_ms)} ago"
     yield f"[yellow]{seen}[/]" if silent_ms > SILENT_MS else seen
-    yield escape("; ".join(f"{stage}: {text}" for stage, text in worker.get("trouble", {}).items()))
+    yield shown("; ".join(f"{stage}: {text}" for stage, text in worker.get("trouble", {}).items()))
