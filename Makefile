@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVERS ?= embedded
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
+FAULTS_ARGS ?=
 
 # A stamp for each set of extras: nothing is installed again until pyproject.toml changes.
 DEMO_READY := $(VENV)/.ready-demo
@@ -13,10 +15,10 @@ DEV_READY := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types contracts unit integration bench fmt clean
+.PHONY: help venv demo test lint types contracts unit integration faults faults-long bench fuzz fmt clean
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(DEV_READY) ## Create .venv with everything that development needs
 
@@ -42,8 +44,17 @@ unit: $(DEV_READY) ## Tests that need no servers, doctests, and the coverage of 
 integration: $(DEV_READY) ## Tests on servers: SERVERS=embedded (default) or SERVERS=real
 	$(BIN)/pytest tests -m integration --servers=$(SERVERS) $(PYTEST_ARGS)
 
+faults: $(DEV_READY) ## Kill, stop, cut off and damage everything, on Apache Kafka and Redis: about ten minutes
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
+
+faults-long: $(DEV_READY) ## The same at random for an hour and at least 200 kills (FAULTS_ARGS="--seed 7")
+	$(BIN)/python -m tests.faults --long $(FAULTS_ARGS)
+
 bench: $(DEV_READY) ## What the parts cost on this machine
 	set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python -m "benchmarks.$$(basename $$file .py)"; done
+
+fuzz: $(DEV_READY) ## Ten million broken messages for every decoder: about ten minutes (FUZZ_ARGS="--seed 7")
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 fmt: $(DEV_READY) ## Lay the code out and sort its imports
 	$(BIN)/ruff check --fix-only .

@@ -9,7 +9,7 @@ import pytest
 
 from tidegauge.servers import KINDS, Kind, Servers, start
 
-ON_SERVERS = frozenset({"integration", "servers", "faults"})
+ON_SERVERS = frozenset({"integration", "servers"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

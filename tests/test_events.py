@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tidegauge.block import Labelled, Predicted
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
-from tidegauge.events import Decoder, LabelEvent, PredictionEvent, dead_letter
-from tidegauge.records import REASONS
+from tidegauge.events import Decoder, LabelEvent, PredictionEvent, dead_letter, read
+from tidegauge.records import REASONS, Control
 
 RECORD_MS = 1_357_000_000_000
 LIMITS = Limits()
@@ -415,3 +415,21 @@ def test_any_bytes_are_an_event_or_rejected_with_a_reason(
         else:
             assert isinstance(event, PredictionEvent | LabelEvent)
             assert 0 < len(event.prediction_id.encode()) <= limits.id_bytes
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "malformed"),
+        (b"", "malformed"),
+        (b"{", "malformed"),
+        (b"\xff", "malformed"),
+        (b'{"a":' * 100_000, "malformed"),
+        (b"[]", "wrong_type"),
+        (b'{"action": "explode", "model_id": "a", "model_version": "b"}', "wrong_type"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_rejected_with_a_reason(value: bytes | None, reason: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        read(value, Control)
+    assert rejected.value.reason == reason

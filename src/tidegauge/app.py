@@ -19,14 +19,17 @@ from typing import Any
 
 import faust
 import msgspec
+from faust.web.base import BlueprintManager
 
 from tidegauge import config, keys
 from tidegauge.adapters.kafka import BatchConsumer, RowProducer
+from tidegauge.adapters.kafka_admin import TopicAdmin
+from tidegauge.adapters.kafka_security import security
 from tidegauge.adapters.redis_state import RedisState
 from tidegauge.adapters.redis_window import RedisWindow
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError
-from tidegauge.events import dead_letter
+from tidegauge.events import dead_letter, read
 from tidegauge.join import Rules
 from tidegauge.monitor import check
 from tidegauge.ports import Patience
@@ -40,6 +43,7 @@ _log = logging.getLogger("tidegauge")
 
 ROLES = ("join", "monitor", "control")
 PRESENCE_SECONDS = 1.0
+ANSWER_SECONDS = 1.0  # of Redis, before /readyz says that it does not answer
 
 Builders = Mapping[str, Callable[[Patience], Stage]]  # by role
 
@@ -49,12 +53,14 @@ def run(settings: Settings, roles: frozenset[str], builders: Builders | None = N
 
     `builders` make the stages, by role; without them they are wired to the servers of the settings.
 
-    Raises ConfigError where settings contradict each other, Unavailable where Redis or a topic is
-    missing at the start.
+    Raises ConfigError where settings contradict each other or a server refuses them, Unavailable where
+    Redis or a topic is missing at the start.
     """
     check(settings)
+    security(settings.kafka.options)
     state = RedisState(settings.redis)
     state.require()
+    TopicAdmin(settings.kafka).brokers()
     producer = RowProducer(settings.kafka)
     names = settings.topics
     for topic in (names.predictions, names.labels, names.observations, names.control, names.alerts):
@@ -92,6 +98,7 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState, bui
     app = WorkerApp(
         f"{settings.kafka.group}.control",
         broker=[f"kafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
         broker_session_timeout=session_seconds,
         broker_heartbeat_interval=session_seconds / 4,
         topic_allow_declare=False,
@@ -148,11 +155,11 @@ def _add_control_agent(app: WorkerApp, settings: Settings) -> None:
     async def control_agent(stream: faust.StreamT[bytes]) -> None:
         async for event in stream.events():
             try:
-                request = msgspec.json.decode(event.value, type=Control)
-            except msgspec.MsgspecError as error:
-                _log.warning("control: %s", error)
+                request = read(event.value, Control)
+            except Rejected as rejected:
+                _log.warning("control: %s", rejected)
                 letter = dead_letter(
-                    Rejected("malformed", str(error)),
+                    rejected,
                     event.message.topic,
                     event.message.partition,
                     event.message.offset,
@@ -169,15 +176,27 @@ def _add_alerts_agent(app: WorkerApp, settings: Settings, state: RedisState) -> 
     async def alerts_agent(stream: faust.StreamT[bytes]) -> None:
         async for value in stream:
             try:
-                alert = msgspec.json.decode(value, type=Alert)
-            except msgspec.MsgspecError as error:
-                _log.warning("alerts: somebody else's message: %s", error)
+                alert = read(value, Alert)
+            except Rejected as rejected:
+                _log.warning("alerts: somebody else's message: %s", rejected)
                 continue
             firing = alert.status == "firing"
             await asyncio.to_thread(state.log_alert, alert.incident_id, value, firing)
 
 
+def _credentials(settings: Settings) -> Any:
+    """Return for Faust's client what `kafka.options` say to the other one."""
+    found = security(settings.kafka.options)
+    if found.mechanism is None:
+        return faust.SSLCredentials(found.tls) if found.tls else None
+    return faust.SASLCredentials(
+        username=found.username, password=found.password, ssl_context=found.tls, mechanism=found.mechanism
+    )
+
+
 def _add_pages(app: WorkerApp, state: RedisState) -> None:
+    app.web.blueprints = BlueprintManager()  # Faust's own pages show what is not everybody's
+
     @app.page("/livez")
     async def livez(web: Any, request: Any) -> Any:
         """Answers 200 while every stage's thread moves, if only to wait for a server."""
@@ -187,7 +206,10 @@ def _add_pages(app: WorkerApp, state: RedisState) -> None:
     @app.page("/readyz")
     async def readyz(web: Any, request: Any) -> Any:
         """Answers 200 when every stage is at work and Redis answers; else 503 and why."""
-        redis_answers = await asyncio.to_thread(state.ping)
+        try:
+            redis_answers = await asyncio.wait_for(asyncio.to_thread(state.ping), ANSWER_SECONDS)
+        except TimeoutError:
+            redis_answers = False
         stages = {
             stage.name: {"ready": stage.ready(), "trouble": stage.trouble, "restarts": stage.restarts}
             for stage in app.stages

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +25,7 @@ from tidegauge.redact import is_secret, redacted_options, redacted_url
 Positive = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
+_REDIS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -33,7 +34,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def _shown(section: Section, **safe: Any) -> str:
-    """Return the repr of a section in which some fields stand as given: a secret is in no log or traceback."""
+    """Return a section's repr with some fields as given, so that no log or traceback has a secret."""
     fields = {name: getattr(section, name) for name in section.__struct_fields__} | safe
     return f"{type(section).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
@@ -306,7 +307,7 @@ def _toml_value(text: str) -> Any:
 
 def _check(settings: Settings) -> None:
     """Raise ConfigError where keys that are right alone do not fit together, or say what must not be."""
-    _check_redis_url(settings.redis.url)
+    check_redis_url(settings.redis.url, "redis.url")
     if not settings.web.allow_remote and not _is_loopback(settings.web.host):
         raise ConfigError(
             f"web.host: expected a loopback address such as 127.0.0.1, got {settings.web.host!r}; "
@@ -325,18 +326,21 @@ def _check(settings: Settings) -> None:
     duration_ms(settings.drift.window)
 
 
-def _check_redis_url(url: str) -> None:
+def check_redis_url(url: str, key: str) -> None:
     """Raise ConfigError for a URL that cannot be one, without showing what could be a password."""
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("redis", "rediss", "unix") and (parts.port or 1) > 0
+        right = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
     except ValueError:
         right = False
     if not right or "@" in f"{parts.path}{parts.query}{parts.fragment}":
         raise ConfigError(
-            "redis.url: expected redis://, rediss:// or unix://, then user:password@host:port/database with "
+            f"{key}: expected redis://, rediss:// or unix://, then user:password@host:port/database with "
             "what is not a letter or digit in the password percent-encoded; what came is not shown"
         )
+    for name, value in parse_qsl(parts.query):
+        if name in _REDIS_FILES and not Path(value).is_file():
+            raise ConfigError(f"{key}: {name}: expected a file, got {value!r}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from tidegauge.block import Labelled, Predicted, Scalar
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
 from tidegauge.records import DeadLetter, Label, Prediction, Time
+from tidegauge.redact import printable
 
 LEAST_MS_NUMBER = 1e11  # seconds up to the year 5138; milliseconds from 1973 on
 LAST_MS = 253_402_300_799_999  # the end of the year 9999, where RFC 3339 ends
@@ -49,6 +50,7 @@ _KIND_OF_TYPE: dict[Any, str] = {
 }
 
 Record = TypeVar("Record", Prediction, Label)
+Shape = TypeVar("Shape")
 
 
 class PredictionEvent(NamedTuple):
@@ -194,6 +196,21 @@ class Decoder:
             raise Rejected("too_many", _at_most(self._limits.list_items, "items", len(value)), path)
         for index, item in enumerate(value):
             _check_text(item, self._limits.text_bytes, f"{path}[{index}]")
+
+
+def read(value: bytes | None, shape: type[Shape]) -> Shape:
+    """Return the record of this shape (Control, Alert) in a message, or raise Rejected.
+
+    >>> from tidegauge.records import Control
+    >>> read(b'{"action": "reset", "model_id": "churn", "model_version": "v1"}', Control).action
+    'reset'
+    """
+    try:
+        return msgspec.json.decode(value or b"", type=shape)
+    except msgspec.ValidationError as error:
+        raise Rejected("wrong_type", printable(str(error))) from None
+    except _UNREADABLE as error:
+        raise _malformed(error) from None
 
 
 def dead_letter(

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -141,7 +142,9 @@ def _settle_kafka(address: str) -> None:
     admin = AdminClient({"bootstrap.servers": address})
     for mechanism in MECHANISMS.values():  # one of a user in a request
         information = ScramCredentialInfo(mechanism, 4_096)
-        upsertions = [UserScramCredentialUpsertion(user, information, password(user).encode()) for user in USERS]
+        upsertions = [
+            UserScramCredentialUpsertion(user, information, password(user).encode()) for user in USERS
+        ]
         for done in admin.alter_user_scram_credentials(upsertions).values():
             done.result(15)
     bindings = [binding for line in acl_lines("kafka-acls.sh") for binding in _bindings(line)]
@@ -153,7 +156,7 @@ def _bindings(line: str) -> Iterator[AclBinding]:
     """Yield what a line of kafka-acls.sh adds; with a certificate the worker has the same rights."""
     words = shlex.split(line)
     flags: dict[str, list[str]] = {}
-    for name, value in zip(words, words[1:], strict=False):
+    for name, value in pairwise(words):
         if name.startswith("--") and not value.startswith("--"):
             flags.setdefault(name, []).append(value)
     kinds = {"--topic": ResourceType.TOPIC, "--group": ResourceType.GROUP, "--cluster": ResourceType.BROKER}

@@ -72,6 +72,13 @@ def test_an_alert_is_active_until_it_is_resolved_and_is_logged_once(
     assert store.hgetall(keys.ALERTS_ACTIVE) == {b"i1": b"fired"}
     state.log_alert("i1", b"over", firing=False)
     assert store.hgetall(keys.ALERTS_ACTIVE) == {}
+    state.log_alert("i2", b"over before it was seen to fire", firing=False)
+    state.log_alert("i2", b"fired late", firing=True)
+    assert store.hgetall(keys.ALERTS_ACTIVE) == {}
+    store.delete(keys.ALERTS_LOG)
+    for _ in range(2):
+        state.log_alert("i1", b"fired", firing=True)
+        state.log_alert("i1", b"over", firing=False)
     assert store.lrange(keys.ALERTS_LOG, 0, -1) == [b"over", b"fired"]
 
 

@@ -13,14 +13,16 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import redis
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from tests.integration.certificates import Authority
-from tests.integration.fortress import MECHANISMS, Fortress, acl_lines, fortress, password
+from tests.integration.fortress import Fortress, acl_lines, fortress, password
 from tests.integration.worker import counters, wait_for
 from tidegauge.cli.exits import Exit
 from tidegauge.client import AlertFollower, LabelLogger, MetricReader, PredictionLogger
@@ -87,14 +89,15 @@ def setting(
         "TIDEGAUGE_MONITOR__PUBLISH_SECONDS": "0.1",
         "TIDEGAUGE_MONITOR__BASELINE_OUTCOMES": "200",
     } | (more or {})
-    for name, value in options.items():
+    for name, text in options.items():
         variable = f"TIDEGAUGE_KAFKA__OPTIONS__{name.replace('.', '_').upper()}"
         if name == "sasl.password":
-            (directory / "password").write_text(value, encoding="utf-8")
-            variable, value = f"{variable}_FILE", str(directory / "password")
-        environment[variable] = value
+            (directory / "password").write_text(text, encoding="utf-8")
+            environment[f"{variable}_FILE"] = str(directory / "password")
+        else:
+            environment[variable] = text
     encoded = url.partition("@")[0].rpartition(":")[2]
-    secrets = {options.get("sasl.password", encoded), encoded, password("tidegauge")}
+    secrets = {options.get("sasl.password", encoded), encoded, unquote(encoded), password("tidegauge")}
     return Setting(environment, directory, port, tuple(secrets))
 
 
@@ -141,24 +144,33 @@ def client_options(walls: Fortress, user: str) -> dict[str, str]:
 def test_a_worker_and_its_clients_work_over_tls_by_password_with_the_documented_rights_alone(
     walls: Fortress, store: redis.Redis, tmp_path: Path
 ) -> None:
-    told = setting(walls, tmp_path, walls.options(), more={"TIDEGAUGE_KAFKA__OPTIONS__DEBUG": "security,conf"})
+    told = setting(
+        walls, tmp_path, walls.options(), more={"TIDEGAUGE_KAFKA__OPTIONS__DEBUG": "security,conf"}
+    )
     service, subscriber = client_options(walls, "service"), client_options(walls, "subscriber")
     with (
         worker(told) as process,
         AlertFollower(walls.sasl, group="pager", start="earliest", **subscriber) as alerts,
     ):
         wait_for(lambda: page(told, "readyz")[0] == 200, told.log)
-        with PredictionLogger(walls.sasl, **service) as predictions, LabelLogger(walls.sasl, **service) as labels:
+        with (
+            PredictionLogger(walls.sasl, **service) as predictions,
+            LabelLogger(walls.sasl, **service) as labels,
+        ):
             for number in range(1_500):
                 at = START_SECONDS + number * 60
-                predictions.log(prediction_id=f"p{number}", model_id="churn", model_version="v1", prediction=1,
-                                predicted_at=at)  # fmt: skip
+                event = {"prediction_id": f"p{number}", "model_id": "churn", "model_version": "v1"}
+                predictions.log(**event, prediction=1, predicted_at=at)
                 labels.log(prediction_id=f"p{number}", label=int(number < 500), labelled_at=at + 60)
         wait_for(lambda: counters(store).get("predictions.matched") == 1_500, told.log)
         found = first(alerts, lambda alert: alert.status == "firing" and alert.rule.startswith("accuracy"))
         assert (found.model_id, found.model_version) == ("churn", "v1")
-        wait_for(lambda: found.incident_id.encode() in store.hgetall("tg:alerts:active"), told.log)  # by Faust
-        pages = {name: page(told, name) for name in ("livez", "readyz", "", "table", "graph", "router", "stats")}
+        wait_for(
+            lambda: found.incident_id.encode() in store.hgetall("tg:alerts:active"), told.log
+        )  # by Faust
+        pages = {
+            name: page(told, name) for name in ("livez", "readyz", "", "table", "graph", "router", "stats")
+        }
         card = json.dumps([text.decode() for text in store.hvals("tg:workers")])
         assert end(process) == 0, told.log.read_text()[-3_000:]
     assert [pages[name][0] for name in ("livez", "readyz")] == [200, 200]
@@ -193,9 +205,9 @@ def test_both_clients_of_a_worker_come_in_by_every_door(
         told = setting(walls, tmp_path, walls.options(mechanism=door))
     producer = Producer({"bootstrap.servers": walls.plain})
     alert = {
-        "alert_id": f"a.{door}", "incident_id": f"i.{door}", "status": "firing", "kind": "performance", "rule": "r",
-        "model_id": "m", "model_version": "v", "raised_at_ms": 1, "opened_at_ms": 1, "message": "text",
-        "evidence": {"metric": "f1", "window": "1000", "n": 1},
+        "alert_id": f"a.{door}", "incident_id": f"i.{door}", "status": "firing", "kind": "performance",
+        "rule": "r", "model_id": "m", "model_version": "v", "raised_at_ms": 1, "opened_at_ms": 1,
+        "message": "text", "evidence": {"metric": "f1", "window": "1000", "n": 1},
     }  # fmt: skip
     with worker(told) as process:
         wait_for(lambda: page(told, "readyz")[0] == 200, told.log)  # librdkafka: both groups
@@ -206,8 +218,9 @@ def test_both_clients_of_a_worker_come_in_by_every_door(
     told.show(told.log.read_text())
 
 
-@pytest.mark.parametrize("debug", ["", "all"])
-@pytest.mark.parametrize("mechanism", ["PLAIN", *MECHANISMS])
+@pytest.mark.parametrize(
+    ("mechanism", "debug"), [("SCRAM-SHA-512", ""), ("SCRAM-SHA-256", "all"), ("PLAIN", "all")]
+)
 def test_a_wrong_kafka_password_is_one_line_and_exit_code_2_without_the_password(
     walls: Fortress, tmp_path: Path, mechanism: str, debug: str
 ) -> None:
@@ -260,6 +273,7 @@ def test_check_config_and_doctor_show_no_secret(walls: Fortress, tmp_path: Path)
     for command in (("check-config",), ("check-config", "--json"), ("doctor",), ("doctor", "--json")):
         done = told.run(*command)
         assert done.stdout
+        assert done.returncode in (Exit.OK, Exit.FOUND), done.stdout  # what it may not read is a warning
         told.show(done.stdout + done.stderr)
 
 
@@ -270,13 +284,13 @@ def test_the_worker_s_redis_user_can_neither_administrate_nor_touch_other_keys(
     store.set("other", "1")
     forbidden = (
         "FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET save", "CONFIG SET save 1", "ACL LIST", "SWAPDB 0 1",
-        "SHUTDOWN NOSAVE", "SCRIPT FLUSH", "GET other", "SET other 2", "DEL other", "FUNCTION LIST", "MONITOR",
-        "REPLICAOF NO ONE", "CLIENT KILL ID 1", "PUBLISH a b", "SAVE", "MODULE LIST",
+        "SHUTDOWN NOSAVE", "SCRIPT FLUSH", "GET other", "SET other 2", "DEL other", "FUNCTION LIST",
+        "MONITOR", "REPLICAOF NO ONE", "CLIENT KILL ID 1", "PUBLISH a b", "SAVE", "MODULE LIST",
     )  # fmt: skip
     for command in forbidden:
         with pytest.raises(redis.exceptions.NoPermissionError):
             user.execute_command(*command.split())
-    with pytest.raises(redis.exceptions.ResponseError, match="permission|access"):
+    with pytest.raises(redis.exceptions.ResponseError, match=r"permission|access"):
         user.eval("return redis.call('GET', 'other')", 0)
     assert store.get("other") == b"1"
     user.close()
@@ -297,15 +311,20 @@ def test_the_dashboard_s_redis_user_reads_metrics_and_writes_nothing(
     user.close()
 
 
+def note(fate: dict[str, KafkaError | None], error: KafkaError | None, message: Message) -> None:
+    fate[message.topic() or ""] = error
+
+
 def test_a_service_and_a_subscriber_have_the_documented_rights_and_no_other(walls: Fortress) -> None:
     allowed = {"service": {"predictions", "labels"}, "subscriber": set(), "operator": {"tidegauge.control"}}
     for user, topics in allowed.items():
         producer = Producer(
-            {"bootstrap.servers": walls.sasl, "message.timeout.ms": 10_000, "log_level": 0} | walls.options(user)
+            {"bootstrap.servers": walls.sasl, "message.timeout.ms": 10_000, "log_level": 0}
+            | walls.options(user)
         )
         fate: dict[str, KafkaError | None] = {}
         for topic in ("predictions", "labels", "alerts", "tidegauge.observations", "tidegauge.control"):
-            producer.produce(topic, b"{}", on_delivery=lambda error, m: fate.__setitem__(m.topic(), error))
+            producer.produce(topic, b"{}", on_delivery=partial(note, fate))
         producer.flush(20)
         assert {topic for topic, error in fate.items() if error is None} == topics
         assert {error.code() for error in fate.values() if error} == {KafkaError.TOPIC_AUTHORIZATION_FAILED}

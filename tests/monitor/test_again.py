@@ -93,6 +93,18 @@ def test_rows_told_again_move_the_last_trigger_so_that_a_plain_replay_of_them_is
     assert after(again, FIRST) == after(FIRST)
 
 
+def test_in_one_block_what_comes_again_sees_what_came_before_it() -> None:
+    builder = BlockBuilder()
+    for offset, again, old, new in ((6, False, WRONG, RIGHT), (7, True, RIGHT, WRONG)):
+        for sign, label in ((-1, old), (1, new)):
+            trigger = Trigger("labels", 0, offset)
+            labelled = Labelled(label, 1.0, {"revenue": 1.0})
+            builder.outcome(
+                "p", 7, trigger, ONE.predicted, labelled, 60_000 + offset, offset - 5, sign, again
+            )
+    assert after(FIRST, builder.build()) == ("1.0", "0.0", "1.0")
+
+
 def test_the_memory_survives_a_restore() -> None:
     first, second = Monitor(Settings()), Monitor(Settings())
     first.observe(FIRST)

@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 
 from tidegauge.block import Block, from_tree, to_tree
+from tidegauge.block_check import check
 from tidegauge.errors import SnapshotError
 
 VERSION = 1
 _ARRAY = 1  # msgpack extension: length of the head, (dtype, shape) as msgpack, the numbers
+_DTYPES = frozenset(np.dtype(code).str for code in "?bBhHiIqQfd")  # numbers alone, never objects
 
 
 def pack(tree: Any) -> bytes:
@@ -30,7 +32,7 @@ def unpack(data: bytes) -> Any:
     """
     try:
         return msgspec.msgpack.decode(data, ext_hook=_unpack_array)
-    except (msgspec.DecodeError, ValueError, TypeError) as error:
+    except (msgspec.DecodeError, ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise SnapshotError(f"expected msgpack of columns, got {len(data)} bytes: {error}") from error
 
 
@@ -48,9 +50,11 @@ def decode(data: bytes) -> Block:
     if not isinstance(tree, dict) or tree.get("version") != VERSION:
         raise SnapshotError(f"expected a block of version {VERSION}, got {str(tree)[:80]}")
     try:
-        return from_tree(tree)
-    except (KeyError, TypeError, ValueError) as error:
+        block = from_tree(tree)
+        check(block)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise SnapshotError(f"expected the columns of a block: {error!r}") from error
+    return block
 
 
 def _pack_array(value: Any) -> Any:
@@ -63,6 +67,8 @@ def _pack_array(value: Any) -> Any:
 def _unpack_array(code: int, data: memoryview) -> Any:
     if code != _ARRAY:
         raise ValueError(f"expected extension {_ARRAY}, got {code}")
-    start = 1 + data[0]
+    start = 1 + data[0] if len(data) else 0
     dtype, shape = msgspec.msgpack.decode(data[1:start])
+    if dtype not in _DTYPES:
+        raise ValueError(f"expected numbers, got dtype {dtype!r:.40}")
     return np.frombuffer(data, dtype, offset=start).reshape(shape)

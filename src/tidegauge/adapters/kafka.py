@@ -174,6 +174,7 @@ class BatchConsumer:
             if offset is not None:
                 each.offset = offset
         consumer.incremental_assign(gained)
+        consumer.resume(gained)  # a partition that was lost while this member rested is still paused
 
     def _give_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         self._ownership.given_up([(each.topic, each.partition) for each in given])
@@ -244,6 +245,7 @@ def _membership(settings: Kafka) -> dict[str, str | int]:
     return {
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": settings.session_timeout_ms,
+        "heartbeat.interval.ms": max(settings.session_timeout_ms // 6, 1),  # it is how a rebalance is noticed
     }
 
 

@@ -21,15 +21,23 @@ _SHOWN = ("cleanup.policy", "retention.ms", "max.message.bytes")
 _QUIET: dict[str, Any] = {"log_level": 0}  # what librdkafka has to say comes back as an exception
 
 
+# What no waiting mends: the broker refuses the user, or one of the two refuses the other's certificate.
+_REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+
+
 class TopicAdmin:
-    """Asks and changes the topics of one cluster; each call raises Unavailable when nothing answers."""
+    """Asks and changes the topics of one cluster.
+
+    Each call raises Unavailable when nothing answers, ConfigError where TLS or SASL fail.
+    """
 
     def __init__(self, kafka: Kafka, timeout_seconds: float = 5.0) -> None:
         self._servers = kafka.bootstrap_servers
         self._timeout = timeout_seconds
         config = {"bootstrap.servers": self._servers, "socket.timeout.ms": int(timeout_seconds * 1_000)}
+        self._refusal: KafkaError | None = None
         try:
-            self._client = AdminClient(_QUIET | config | kafka.options)
+            self._client = AdminClient(_QUIET | config | kafka.options | {"error_cb": self._noted})
         except KafkaException as error:
             raise ConfigError(f"kafka.options: {error.args[0].str()}") from error
 
@@ -68,7 +76,14 @@ class TopicAdmin:
         try:
             return self._client.list_topics(timeout=self._timeout)
         except KafkaException as error:
+            self._client.poll(0)  # tells what came before the time was up
+            if self._refusal is not None:
+                raise ConfigError(f"kafka.options: {self._refusal.str()}") from error
             raise Unavailable(f"Kafka at {self._servers}: {error.args[0].str()}") from error
+
+    def _noted(self, error: KafkaError) -> None:
+        if error.code() in _REFUSED:
+            self._refusal = error
 
     def _config(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, name)

@@ -15,7 +15,7 @@ from typing import Any, cast
 import redis
 
 from tidegauge import keys
-from tidegauge.config import Redis
+from tidegauge.config import Redis, check_redis_url
 from tidegauge.errors import ConfigError, SnapshotError, TidegaugeError, Unavailable, WentBack
 from tidegauge.ports import Snapshot, Writes
 
@@ -35,12 +35,27 @@ if stored[1] then redis.call('RENAME', KEYS[1], KEYS[2]) end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'offset', ARGV[2], 'checksum', ARGV[3], 'state', ARGV[4])
 return 1
 """
+_RESOLVED = "tgs:resolved"  # incidents, by the time of their resolution
+_LOG_ALERT = """
+local incident, alert, firing, length = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+if firing == '0' then
+  redis.call('HDEL', KEYS[1], incident)
+  redis.call('ZADD', KEYS[3], redis.call('TIME')[1], incident)
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -10 * length - 1)
+elseif not redis.call('ZSCORE', KEYS[3], incident) then
+  redis.call('HSET', KEYS[1], incident, alert)
+end
+redis.call('LREM', KEYS[2], 0, alert)
+redis.call('LPUSH', KEYS[2], alert)
+redis.call('LTRIM', KEYS[2], 0, length - 1)
+"""
 
 
 class RedisState:
     """Reads and writes the state of a deployment; safe to share between threads."""
 
     def __init__(self, settings: Redis) -> None:
+        check_redis_url(settings.url, "redis.url")
         try:
             self._redis = redis.Redis.from_url(
                 settings.url,
@@ -51,6 +66,7 @@ class RedisState:
             raise ConfigError(f"redis.url: {error}") from error
         self._claim = self._redis.register_script(_CLAIM)
         self._save = self._redis.register_script(_SAVE)
+        self._log = self._redis.register_script(_LOG_ALERT)
         self._published: dict[int, tuple[int, int]] = {}  # partition -> epoch, writes that went well
 
     def claim(self, partition: int) -> int:
@@ -128,16 +144,13 @@ class RedisState:
             return {member.decode() for member in cast(set[bytes], self._redis.smembers(key))}
 
     def log_alert(self, incident_id: str, alert: bytes, firing: bool) -> None:
-        """Put an alert into the capped log, and into or out of the hash of active ones."""
-        with _translated(), self._redis.pipeline() as pipeline:
-            if firing:
-                pipeline.hset(keys.ALERTS_ACTIVE, incident_id, cast(Any, alert))
-            else:
-                pipeline.hdel(keys.ALERTS_ACTIVE, incident_id)
-            pipeline.lrem(keys.ALERTS_LOG, 0, cast(Any, alert))  # a replay's twin
-            pipeline.lpush(keys.ALERTS_LOG, alert)
-            pipeline.ltrim(keys.ALERTS_LOG, 0, keys.ALERTS_LOG_LENGTH - 1)
-            pipeline.execute()
+        """Put an alert into the capped log, and into or out of the hash of active ones.
+
+        In any order and any number of times: an incident that is resolved does not come back.
+        """
+        names = [keys.ALERTS_ACTIVE, keys.ALERTS_LOG, _RESOLVED]
+        with _translated():
+            self._log(keys=names, args=[incident_id, alert, int(firing), keys.ALERTS_LOG_LENGTH])
 
     def require(self) -> None:
         """Raise Unavailable where Redis does not answer."""

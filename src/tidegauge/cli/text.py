@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tidegauge.client import Alert, MetricValue
+from tidegauge.redact import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,17 @@ def console() -> Console:
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def shown(text: str) -> str:
+    """Return somebody's text (an id, a name) as rich prints it: no markup, nothing a terminal acts upon.
+
+    >>> shown("[red]")
+    '\\\\[red]'
+    """
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def number(value: float | None) -> str:
@@ -94,15 +106,13 @@ def series(alert: Alert) -> str:
 
 def alert_lines(alert: Alert) -> list[str]:
     """Return an alert as lines of rich markup: what happened where, and the numbers it rests on."""
-    from rich.markup import escape
-
     style, sign = _STATUS_STYLE[alert.status], _STATUS_SIGN[alert.status]
     kind = (alert.drift_type or alert.kind).replace("_", " ")
     head = f"[{style}]{sign} {alert.status:<8}[/] [dim]{moment(alert.raised_at_ms)}[/]"
     return [
-        f"{head}  [bold]{escape(series(alert))}[/]  {escape(kind)} [dim]·[/] {escape(alert.rule)}",
-        f"  {escape(alert.message)}",
-        f"  [dim]{escape(evidence(alert))}[/]",
+        f"{head}  [bold]{shown(series(alert))}[/]  {shown(kind)} [dim]·[/] {shown(alert.rule)}",
+        f"  {shown(alert.message)}",
+        f"  [dim]{shown(evidence(alert))}[/]",
     ]
 
 

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from tidegauge import keys
+from tidegauge.config import check_redis_url
 from tidegauge.errors import ConfigError, Unavailable
 from tidegauge.records import Alert
 from tidegauge.redact import redacted_url
@@ -72,6 +73,7 @@ class MetricReader:
     """
 
     def __init__(self, redis_url: str = "redis://127.0.0.1:6379/0", timeout_seconds: float = 5.0) -> None:
+        check_redis_url(redis_url, "Redis URL")
         try:
             self._redis = redis.Redis.from_url(
                 redis_url, decode_responses=True, socket_timeout=timeout_seconds

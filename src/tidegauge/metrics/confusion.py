@@ -159,15 +159,26 @@ def _points(hit: Floats, actual: Floats, predicted: Floats) -> dict[str, float |
     precision = float((hit / np.where(predicted > 0, predicted, 1.0)).sum())
     f1 = 2 * hit / (actual + predicted)
     agree = float(hit.sum()) * total - float(actual @ predicted)
-    spread = (total * total - float(actual @ actual)) * (total * total - float(predicted @ predicted))
     return {
         "balanced_accuracy": recall / occurring,
         "precision_macro": precision / len(hit),
         "recall_macro": recall / len(hit),
         "f1_macro": float(f1.sum()) / len(hit),
         "f1_weighted": float(actual @ f1) / total,
-        "mcc": agree / math.sqrt(spread) if min(occurring, predictions) > 1 else None,
+        "mcc": _mcc(agree, total, actual, predicted) if min(occurring, predictions) > 1 else None,
     }
+
+
+def _mcc(agree: float, total: float, actual: Floats, predicted: Floats) -> float | None:
+    """Return the correlation; None where one class has all the weight, as far as float64 can tell."""
+    free_actual = total * total - float(actual @ actual)
+    free_predicted = total * total - float(predicted @ predicted)
+    if min(free_actual, free_predicted) <= 0:
+        return None
+    product = free_actual * free_predicted
+    beyond = product == 0 or math.isinf(product)
+    spread = math.sqrt(free_actual) * math.sqrt(free_predicted) if beyond else math.sqrt(product)
+    return agree / spread if spread > 0 else None
 
 
 def _intervals(

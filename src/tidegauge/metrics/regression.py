@@ -171,9 +171,12 @@ def _r2(sums: _Sums, z: float) -> Value:
     share = ee / variance
     third = sums.ee_dd / w - 2 * mean * sums.ee_d / w + mean * mean * ee  # E e^2 (d - mean)^2
     fourth = (
-        sums.dddd - 4 * mean * sums.ddd + 6 * mean * mean * sums.dd - 4 * mean**3 * sums.d
-    ) / w + mean**4
-    moved = (sums.eeee / w - 2 * share * third + share * share * fourth) / variance**2
+        sums.dddd - 4 * mean * sums.ddd + 6 * mean * mean * sums.dd - 4 * mean * mean * mean * sums.d
+    ) / w + mean * mean * mean * mean
+    spread = variance * variance  # not a power: where that overflows Python raises, a product is infinite
+    if spread == 0:
+        return Value(1 - share, n, None, None)
+    moved = (sums.eeee / w - 2 * share * third + share * share * fourth) / spread
     error = of.standard_error(moved, of.effective(w, sums.squares))
     if error is None or share == 0:
         return Value(1 - share, n, None, None)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge import keys
-from tidegauge.block import Block, Ints, take
+from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import report
@@ -157,8 +157,7 @@ class Monitor:
         fresh = block.outcomes.offset > last[block.outcomes.source]
         said = statements(block)
         if block.outcomes.again.any():
-            again = np.flatnonzero(block.outcomes.again)
-            fresh[again] = unsaid(take(block.outcomes, again), said[again], self._recent.last())
+            fresh = unsaid(block.outcomes, said, fresh, self._recent.last())
         told = fresh & (block.outcomes.sign > 0)
         self._recent.add(block.outcomes.id_hash[told], said[told], block.outcomes.labelled_at_ms[told])
         new = block.predictions.offset > last[block.predictions.source]

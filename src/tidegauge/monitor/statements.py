@@ -34,24 +34,29 @@ def statements(block: Block) -> Hashes:
     return said
 
 
-def unsaid(rows: OutcomeRows, said: Hashes, counted: dict[int, tuple[int, int]]) -> NDArray[np.bool_]:
-    """Return which outcome rows [n] are not counted yet.
+def unsaid(
+    rows: OutcomeRows, said: Hashes, new: NDArray[np.bool_], counted: dict[int, tuple[int, int]]
+) -> NDArray[np.bool_]:
+    """Return which outcome rows [n] are not counted yet: `new` ones, and of those that come again, these.
 
     `counted` is what the outcome of each prediction says, and when it was labelled. An outcome is new where
     its prediction has none. A correction (its -1 row, then its +1 row) is new where what it takes back is
     what was counted, and not later; or where that is so long ago that it is forgotten.
     """
-    fresh = np.zeros(len(rows.offset), bool)
-    columns = (rows.id_hash, rows.sign, said, rows.labelled_at_ms)
+    fresh = new & ~rows.again
+    columns = (rows.id_hash, rows.sign, said, rows.labelled_at_ms, rows.again)
     taken_back: int | None = None
-    for place, (prediction, sign, what, at_ms) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    for place, (prediction, sign, what, at_ms, again) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True)
+    ):
         if sign < 0:
             taken_back = what
             continue
         known, known_at_ms = counted.get(prediction, (None, 0))
-        if known is None or (known == taken_back != what and known_at_ms <= at_ms):
+        if again and (known is None or (known == taken_back != what and known_at_ms <= at_ms)):
             fresh[place] = True
             fresh[place - 1 : place] |= taken_back is not None
+        if fresh[place]:
             counted[prediction] = (what, at_ms)
         taken_back = None
     return fresh

@@ -40,7 +40,7 @@ def class_text(value: float | str) -> str:
     """
     if isinstance(value, str):
         return value
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def decide(model: Model, evidence: Evidence, enough: int) -> Decision | None:

@@ -10,6 +10,7 @@ from tidegauge.policy.directions import direction
 from tidegauge.policy.incidents import IncidentKey, Status, Step, Test
 from tidegauge.policy.rules import Judgement, falls
 from tidegauge.records import Alert, Evidence
+from tidegauge.redact import printable
 
 NOTHING_LEFT = "the version was reset, nothing is known of it now"
 DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
@@ -30,7 +31,7 @@ def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int)
         segment=key.segment,
         raised_at_ms=now_ms,
         opened_at_ms=step.opened_at_ms,
-        message=about.message(step.status, judgement),
+        message=printable(about.message(step.status, judgement)),
         evidence=judgement.evidence,
     )
 

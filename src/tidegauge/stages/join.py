@@ -68,6 +68,7 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._known: dict[tuple[Side, int], int] = {}  # offsets seen applied, of the partitions owned
+        self._idle: set[Partition] = set()  # of the partitions owned: read to their end
         self._to_commit: dict[Partition, int] = {}
         self._again_until: dict[Partition, int] = {}  # offsets below may have been delivered before
         self._refill: Refill | None = None  # after a loss
@@ -95,6 +96,7 @@ class JoinStage:
     def _work(self, records: list[Record]) -> int:
         events = [self._decode(record) for record in records]  # 2
         self._keep(self._remember_versions)
+        self._keep(lambda: self._wake(ends(records)))
         resolutions = self._keep(lambda: self._resolve(events))  # 3
         batch = list(map(self._resolved, events, resolutions))
         self._send_blocks(batch)  # 4, 5
@@ -160,6 +162,16 @@ class JoinStage:
             self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
+    def _wake(self, partitions: Iterable[Partition]) -> None:
+        """Let partitions that had been read to their end hold the watermark back again.
+
+        Otherwise another worker's time could let go of what this batch matches, before a replay of it.
+        """
+        woken = self._idle.intersection(partitions)
+        if woken:
+            self._window.watermark({f"{topic}-{number}": 0 for topic, number in woken})
+            self._idle -= woken
+
     def _resolve(self, events: list[Event]) -> list[Resolution]:
         arrivals = [event.arrival for event in events]
         return self._window.apply(arrivals, self._watermark_ms, self._known)
@@ -199,10 +211,12 @@ class JoinStage:
     def _advances(self, events: list[Event]) -> dict[str, int | None]:
         """Return how far each source has come in event time, None where it has been read to its end."""
         advances: dict[str, int | None] = {}
+        self._idle.clear()
         for topic, partition in self._next.keys() - ends(event.record for event in events).keys():
             end = self._consumer.end_offset((topic, partition))
             if end is not None and self._next[topic, partition] >= end:
                 advances[f"{topic}-{partition}"] = None
+                self._idle.add((topic, partition))
         for record, _, arrival in events:
             if not arrival.rejected:
                 source = f"{record.topic}-{record.partition}"
@@ -225,12 +239,12 @@ class JoinStage:
                 raise WentBack(f"{source[0].plural}.{source[1]}: {offset} was applied, and is not any more")
 
     def _require_committed(self) -> None:
-        """Raise WentBack where the window lacks what any worker has committed.
+        """Raise WentBack where the window lacks what any worker has committed, or this one is about to.
 
         Without it this worker could commit what it joined with a window that another worker's events have
         left, before that worker notices; a refill would then take both for delivered.
         """
-        committed, applied = self._all_committed(), self._window.applied()
+        committed, applied = self._all_committed() | self._to_commit, self._window.applied()
         if Refill(committed, self._sides).missing(applied) and self._refill_of(committed).missing(applied):
             raise WentBack("the window lacks events that were committed")
 
@@ -301,7 +315,11 @@ class JoinStage:
                 )
             self._lost, self._refill = True, refill
             self._known.clear()
-            self._to_commit.clear()
+            self._to_commit = {
+                each: done
+                for each, done in self._to_commit.items()
+                if applied.get(self._source(each), -1) >= done - 1
+            }
             # Nobody has read to its end: what comes again must not be let go of by one worker's time.
             self._watermark_ms = self._window.watermark({f"{t}-{n}": 0 for t, n in committed})
         return missing

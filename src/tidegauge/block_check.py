@@ -1,0 +1,115 @@
+"""Whether a block that came from outside is one: a reader may then index by its codes without a care."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import NO_TEXT, Block, OutcomeRows, PredictionRows, Ragged
+from tidegauge.block_builder import DTYPES, MAPS
+from tidegauge.errors import SnapshotError
+
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+_LARGEST = np.finfo(np.float64).max
+_NUMBERS = (-_LARGEST, _LARGEST)
+
+# Column to the least and greatest number it may hold; NaN stands for a number that is missing.
+_RANGES: dict[str, tuple[float, float]] = {
+    "offset": (0, 2**62),
+    "predicted_at_ms": (0, _LAST_MS),
+    "labelled_at_ms": (0, _LAST_MS),
+    "number": _NUMBERS,
+    "label_number": _NUMBERS,
+    "business_value": _NUMBERS,
+    "score": (0, 1),
+    "latency_ms": (0, _LARGEST),
+    "weight": (float(np.nextafter(0, 1)), _LARGEST),
+    "revision": (0, 2**31 - 1),
+    "sign": (-1, 1),
+    "proba": (0, 1),
+    "features": _NUMBERS,
+    "resources": _NUMBERS,
+    "kpis": _NUMBERS,
+}
+_NEVER_MISSING = frozenset({"weight", "sign"})
+
+# Column of codes to the dictionary they are of, and whether there may be none.
+_CODES: dict[str, tuple[str, bool]] = {
+    "source": ("sources", False),
+    "segments": ("segments", False),
+    "model": ("strings", False),
+    "version": ("strings", False),
+    "text": ("strings", True),
+    "label_text": ("strings", True),
+    "entity": ("strings", True),
+}
+
+
+def check(block: Block) -> None:
+    """Raise SnapshotError naming the column that could not be a block's.
+
+    Cost: a pass over the columns; 0.3 ms for 4 000 rows, with which a monitor is busy for 8 ms.
+    """
+    _texts("strings", block.strings)
+    for pairs in block.segments:
+        _texts("segments", (text for pair in pairs for text in pair))
+    _texts("sources", (topic for topic, _ in block.sources))
+    if any(type(partition) is not int for _, partition in block.sources):
+        raise SnapshotError("sources: expected numbers of partitions")
+    _check_rows("predictions", block.predictions, block)
+    _check_rows("outcomes", block.outcomes, block)
+
+
+def _check_rows(table: str, rows: PredictionRows | OutcomeRows, block: Block) -> None:
+    count = len(rows.prediction_id)
+    for name, dtype in DTYPES[table].items():
+        column, where = getattr(rows, name), f"{table}.{name}"
+        if dtype is None:
+            _texts(where, column)
+            continue
+        _array(where, column, dtype, count)
+        if name in _CODES:
+            dictionary, optional = _CODES[name]
+            _within(where, column, NO_TEXT if optional else 0, len(getattr(block, dictionary)) - 1)
+        elif name in _RANGES:
+            _within(where, column, *_RANGES[name], missing=name not in _NEVER_MISSING)
+    for name in MAPS[table]:
+        _check_maps(f"{table}.{name}", getattr(rows, name), count, len(block.strings), _RANGES[name])
+
+
+def _check_maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[float, float]) -> None:
+    if not isinstance(maps, Ragged):
+        raise SnapshotError(f"{where}: expected maps, got {type(maps).__name__}")
+    for layout in maps.layouts:
+        _texts(where, layout.names)
+        if len(layout.names) != len(layout.text) or any(type(flag) is not bool for flag in layout.text):
+            raise SnapshotError(f"{where}: expected a flag for each name")
+    _array(where, maps.layout, np.int32, count)
+    _within(where, maps.layout, 0, len(maps.layouts) - 1)
+    widths = np.array([len(layout.names) for layout in maps.layouts], np.int64)
+    _array(where, maps.values, np.float64, int(widths[maps.layout].sum()) if count else 0)
+    for layout, _, values in maps.groups():
+        text = np.array(layout.text, bool)
+        codes = values[:, text]
+        _within(where, values[:, ~text], *numbers)
+        _within(where, codes, NO_TEXT, strings - 1, missing=False)
+        if (codes != np.floor(codes)).any():
+            raise SnapshotError(f"{where}: expected codes of texts")
+
+
+def _array(where: str, column: Any, dtype: Any, count: int) -> None:
+    if not isinstance(column, np.ndarray) or column.dtype != dtype or column.shape != (count,):
+        raise SnapshotError(f"{where}: expected {count} numbers of {np.dtype(dtype)}")
+
+
+def _within(where: str, column: Any, low: float, high: float, missing: bool = True) -> None:
+    outside = (column < low) | (column > high)
+    if outside.any() or not (missing or np.isfinite(column).all()):
+        raise SnapshotError(f"{where}: expected numbers from {low:g} to {high:g}")
+
+
+def _texts(where: str, texts: Iterable[Any]) -> None:
+    if not set(map(type, texts)) <= {str}:
+        raise SnapshotError(f"{where}: expected texts")

@@ -1,0 +1,162 @@
+"""What a trial left behind, held against the oracle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from tests.faults import oracle
+from tests.faults.generator import VERSION, model_name
+from tests.faults.oracle import Truth
+from tidegauge.adapters import block_codec
+from tidegauge.block import NO_TEXT, Block
+from tidegauge.config import Settings
+
+_READ_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """`lost` and `doubled` count rows; `broken` says in words what else is not as promised."""
+
+    lost: int = 0
+    doubled: int = 0
+    replayed: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def miscount(self, what: str, by: int) -> None:
+        """Note that something was counted `by` times too often, or too rarely where it is negative."""
+        self.lost += max(0, -by)
+        self.doubled += max(0, by)
+        if by:
+            self.broken.append(f"{what}: {by:+d}")
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.doubled or self.broken)
+
+
+def metrics(store: redis.Redis, truth: Truth, findings: Findings) -> None:
+    """Every outcome and every prediction is in the metrics of its model exactly once."""
+    for model, fields in oracle.expected_metrics(truth).items():
+        stored = {k.decode(): v.decode() for k, v in store.hgetall(f"tg:metrics:{model}:{VERSION}").items()}
+        for name, expected in fields.items():
+            if oracle.same(expected, stored.get(name)):
+                continue
+            if name in ("n@7d", "predictions@7d"):
+                findings.miscount(f"{model} {name}", round(float(stored.get(name) or 0)) - expected)
+            else:
+                findings.broken.append(f"{model} {name}: expected {expected}, got {stored.get(name)}")
+
+
+def counters(found: dict[str, int], expected: Counter[str], findings: Findings) -> None:
+    """The counters of the join are exact, and add up."""
+    for name, by in oracle.difference(expected, found).items():
+        findings.miscount(name, by)
+    findings.broken += [f"{side}: counters do not add up" for side in oracle.unbalanced(found)]
+
+
+def matched_set(settings: Settings, truth: Truth, findings: Findings) -> None:
+    """Every outcome is on the topic, nothing else is, and the label that stands is the right one."""
+    rows: Counter[tuple[str, int, int]] = Counter()
+    says: dict[str, Counter[Any]] = defaultdict(Counter)
+    for message in read(settings, settings.topics.observations):
+        if message.key() is None:
+            for name, revision, sign, label in _outcomes(block_codec.decode(message.value() or b"")):
+                rows[name, revision, sign] += 1
+                if rows[name, revision, sign] == 1:
+                    says[name][label] += sign
+    findings.replayed += sum(rows.values()) - len(rows)
+    missing, phantom = truth.outcomes.keys() - says.keys(), says.keys() - truth.outcomes.keys()
+    findings.miscount("outcomes that are not on the topic", -len(missing))
+    findings.miscount("outcomes on the topic that should not be", len(phantom))
+    wrong = [
+        name
+        for name, label in truth.outcomes.items()
+        if name in says and +says[name] != Counter([float(label)])
+    ]
+    if wrong:
+        findings.broken.append(f"{len(wrong)} outcomes with another label than the last, such as {wrong[:3]}")
+
+
+def dead_letters(settings: Settings, expected: Counter[str], findings: Findings) -> None:
+    """Every event that could not be used has a dead letter."""
+    places: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
+    for message in read(settings, settings.topics.deadletter):
+        letter = json.loads(message.value() or b"{}")
+        unmatched = letter["reason"] in ("late", "orphan")
+        places["unmatched" if unmatched else "rejected"].add(
+            (letter["topic"], letter["partition"], letter["offset"])
+        )
+    rejected = expected["predictions.rejected"] + expected["labels.rejected"]
+    for kind, due in (("rejected", rejected), ("unmatched", expected["labels.late"])):
+        by = len(places[kind]) - due
+        if by:
+            findings.broken.append(f"dead letters of {kind} events: {by:+d} of {due}")
+
+
+def alerts(settings: Settings, store: redis.Redis, findings: Findings) -> None:
+    """The alert that is due is there; an incident fires once and is resolved once; Redis agrees."""
+    told = [json.loads(message.value() or b"{}") for message in read(settings, settings.topics.alerts)]
+    ids: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for alert in told:
+        ids[alert["incident_id"], alert["status"]].add(alert["alert_id"])
+    twice = [incident for (incident, _), found in ids.items() if len(found) > 1]
+    if twice:
+        findings.broken.append(f"{len(twice)} incidents fired or resolved under more than one alert_id")
+    fired = {incident for incident, status in ids if status == "firing"}
+    resolved = {incident for incident, status in ids if status == "resolved"}
+    if resolved - fired:
+        findings.broken.append(f"{len(resolved - fired)} incidents were resolved that never fired")
+    due = [a for a in told if a["rule"].startswith("accuracy@1000") and a["model_id"] == model_name(0)]
+    if not any(a["status"] == "firing" and a["segment"] is None for a in due):
+        findings.broken.append(f"{model_name(0)} got worse, and no alert says so")
+    active = {incident.decode() for incident in store.hkeys("tg:alerts:active")}
+    if active != fired - resolved:
+        findings.broken.append(
+            f"tg:alerts:active holds {len(active)}, the topic says {len(fired - resolved)}"
+        )
+
+
+def read(settings: Settings, topic: str) -> Iterator[Message]:
+    """Yield every message of a topic."""
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "examine", "log_level": 0}
+    )
+    try:
+        found = consumer.list_topics(topic, timeout=_READ_SECONDS).topics[topic].partitions
+        parts = [TopicPartition(topic, number, 0) for number in found]
+        ends = {p.partition: consumer.get_watermark_offsets(p, timeout=_READ_SECONDS)[1] for p in parts}
+        consumer.assign(parts)
+        until = time.monotonic() + _READ_SECONDS
+        left = {number for number, end in ends.items() if end}
+        while left and time.monotonic() < until:
+            for message in consumer.consume(500, 0.1):
+                if message.error() is None:
+                    yield message
+                    if (message.offset() or 0) + 1 >= ends[message.partition()]:
+                        left.discard(message.partition())
+        if left:
+            raise TimeoutError(f"{topic}: not read to its end in {_READ_SECONDS} s")
+    finally:
+        consumer.close()
+
+
+def _outcomes(block: Block) -> Iterator[tuple[str, int, int, Any]]:
+    """Yield id, revision, sign and label of each outcome row."""
+    rows = block.outcomes
+    assert (rows.label_text == NO_TEXT).all()  # the generator sends numbers and booleans alone
+    yield from zip(
+        rows.prediction_id,
+        rows.revision.tolist(),
+        rows.sign.astype(int).tolist(),
+        rows.label_number.tolist(),
+        strict=True,
+    )

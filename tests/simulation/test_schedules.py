@@ -1,0 +1,52 @@
+"""Whatever happens to workers, broker and server: nothing is lost, nothing counts twice.
+
+A failing schedule is printed as a list of actions. TIDEGAUGE_SCHEDULES=100000 runs so many of each test,
+other ones every time.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from tests.simulation.schedules import check, examples, leap_schedules, schedules, zombie_schedules
+from tests.simulation.world import Action
+
+
+@examples(100)
+@given(schedules(rough=False, lossy=False))
+def test_workers_that_nothing_happens_to_agree_with_the_oracle(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(600)
+@given(schedules(rough=True, lossy=False))
+def test_crashes_zombies_rebalances_and_outages_change_no_number(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(200)
+@given(leap_schedules())
+def test_a_batch_that_spans_more_than_the_horizon_loses_nothing(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(200)
+@given(zombie_schedules())
+def test_monitors_that_come_back_as_zombies_change_no_number(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+# Known: labels come first, an outcome is delivered, its prediction not committed, Redis loses all, and the
+# refill meets a newer label. The outcome comes as another first one, and the monitor cannot take back the old.
+@pytest.mark.xfail(reason="a first outcome that replaces another after a loss", strict=True)
+@examples(400)
+@given(schedules(rough=False, lossy=True))
+def test_what_the_server_loses_is_repaired(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(600)
+@given(schedules(rough=True, lossy=True))
+def test_losses_amid_crashes_are_repaired(schedule: list[Action]) -> None:
+    check(schedule)
