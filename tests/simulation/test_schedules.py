@@ -37,8 +37,8 @@ def test_monitors_that_come_back_as_zombies_change_no_number(schedule: list[Acti
     check(schedule)
 
 
-# Known: labels come first, an outcome is delivered, its prediction not committed, Redis loses all, and a newer
-# label comes before the refill. A first outcome comes again, and the monitor cannot take back the old one.
+# Known: labels come first, an outcome is delivered but its prediction not committed, Redis loses all, and a
+# newer label comes before the refill: another first outcome, while the monitor cannot take back the old one.
 @pytest.mark.xfail(reason="a first outcome that replaces another after a loss", strict=True)
 @examples(300)
 @given(schedules(rough=False, lossy=True))
