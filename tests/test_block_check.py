@@ -59,6 +59,7 @@ def test_what_a_builder_builds_is_a_block() -> None:
         (outcomes("weight", np.array([0.0, 1, 1])), "outcomes.weight"),
         (outcomes("weight", np.array([np.nan, 1, 1])), "outcomes.weight"),
         (outcomes("revision", np.array([-1, 0, 0], np.int32)), "outcomes.revision"),
+        (outcomes("sign", np.array([0.5, 1, 1])), "outcomes.sign: expected -1 or"),
         (outcomes("score", np.array([1.5, 0, 0])), "outcomes.score: expected numbers from 0 to 1"),
         (outcomes("labelled_at_ms", np.array([2**60, 0, 0])), "outcomes.labelled_at_ms"),
         (outcomes("prediction_id", (1, "b", "c")), "outcomes.prediction_id: expected texts"),

@@ -75,6 +75,8 @@ def _check_rows(table: str, rows: PredictionRows | OutcomeRows, block: Block) ->
             _within(where, column, NO_TEXT if optional else 0, len(getattr(block, dictionary)) - 1)
         elif name in _RANGES:
             _within(where, column, *_RANGES[name], missing=name not in _NEVER_MISSING)
+    if isinstance(rows, OutcomeRows) and not (np.abs(rows.sign) == 1).all():
+        raise SnapshotError(f"{table}.sign: expected -1 or +1")
     for name in MAPS[table]:
         _check_maps(f"{table}.{name}", getattr(rows, name), count, len(block.strings), _RANGES[name])
 

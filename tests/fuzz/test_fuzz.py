@@ -57,7 +57,7 @@ def feed(target: Target, data: bytes) -> None:
         check_refusal(data, refusal)
 
 
-@settings(max_examples=200, deadline=500)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(sorted(BY_NAME)))
 def test_any_bytes_are_a_record_or_refused(data: bytes, name: str) -> None:
     feed(BY_NAME[name], data)
@@ -72,7 +72,7 @@ TREES = st.recursive(
 
 
 @pytest.mark.parametrize("name", ["prediction", "label", "control", "alert"])
-@settings(max_examples=100, deadline=500)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_value_in_any_field_is_a_record_or_refused(name: str, data: st.DataObject) -> None:
     target = BY_NAME[name]
@@ -82,7 +82,7 @@ def test_any_value_in_any_field_is_a_record_or_refused(name: str, data: st.DataO
 
 
 @pytest.mark.parametrize("table", ["predictions", "outcomes"])
-@settings(max_examples=150, deadline=1_000)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_block_with_any_number_in_any_column_is_refused_or_fit_for_a_monitor(
     table: str, data: st.DataObject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.simulation.checks import Watcher, violations
 from tests.simulation.points import Fault
 from tests.simulation.server import Server
-from tests.simulation.world import PORTS, Action, Ports, World
+from tests.simulation.world import PORTS, WORKERS, Action, Ports, World
 
 LONG = os.environ.get("TIDEGAUGE_SCHEDULES")  # how many of each test, at random; else a few, always the same
 
@@ -117,9 +118,14 @@ def _happening(actions: list[Action]) -> list[Action]:
     return [action for action in actions if action.name != "nothing"]
 
 
-def check(schedule: list[Action], ports: Ports = PORTS, server: type[Server] = Server) -> None:
+def check(
+    schedule: list[Action],
+    ports: Ports = PORTS,
+    server: type[Server] = Server,
+    workers: Sequence[str] = WORKERS,
+) -> None:
     """Run a schedule; raises Violated where something is wrong during it or after it."""
-    world = World(ports, server)
+    world = World(ports, server, workers)
     watcher = Watcher(world)
     world.run(schedule)
     found = [*watcher.violations, *violations(world)]

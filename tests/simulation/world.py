@@ -7,7 +7,7 @@ the next actions happen around it. There is no thread, no clock and no chance in
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tests.simulation.events import HORIZON_MS, LABELS, LATENESS_MS, PARTITIONS, PREDICTIONS, WHATS, Users
@@ -84,7 +84,12 @@ PORTS = Ports()
 class World:
     """Runs a schedule; `violations` are what was seen to be wrong on the way."""
 
-    def __init__(self, ports: Ports = PORTS, server: Callable[[Rules], Server] = Server) -> None:
+    def __init__(
+        self,
+        ports: Ports = PORTS,
+        server: Callable[[Rules], Server] = Server,
+        workers: Sequence[str] = WORKERS,
+    ) -> None:
         names = SETTINGS.topics
         self.log = Log(
             {
@@ -107,6 +112,7 @@ class World:
         self.left: dict[Partition, int] = {}  # records not committed although all is at rest
         self.on_commit: Callable[[Group], None] = lambda group: None
         self._ports = ports
+        self._workers = workers
         self._processes: dict[str, Process] = {}
         self._coming: deque[Action] = deque()
 
@@ -205,7 +211,7 @@ class World:
     # Processes
 
     def _process(self, action: Action) -> Process:
-        name = WORKERS[action.worker % len(WORKERS)]
+        name = self._workers[action.worker % len(self._workers)]
         process = self._processes.get(name)
         if process is None:
             process = self._processes[name] = Process(self, name)
@@ -261,7 +267,7 @@ class World:
         before, quiet = None, 0
         for _ in range(MOST_ROUNDS):
             self.seconds += 3.5  # longer than the stages wait to publish, or to store
-            for worker in range(len(WORKERS)):
+            for worker in range(len(self._workers)):
                 self._step(Action("step", worker))
             before, found = self._progress(), before
             quiet = quiet + 1 if before == found else 0
