@@ -36,8 +36,8 @@ def test_monitors_that_come_back_as_zombies_change_no_number(schedule: list[Acti
     check(schedule)
 
 
-# Known, found by longer runs: labels come first, an outcome is delivered but its prediction not committed, Redis
-# loses all, a newer label comes: another first outcome, and the monitor cannot take back the old one.
+# Known, found by longer runs: labels come first, an outcome is delivered, its prediction not committed, and
+# Redis loses all: a newer label then makes another first outcome, and the monitor cannot take back the old.
 @examples(300)
 @given(schedules(rough=False, lossy=True))
 def test_what_the_server_loses_is_repaired(schedule: list[Action]) -> None:
