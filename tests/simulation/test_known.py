@@ -19,9 +19,6 @@ KNOWN = {
     "labels of one id in two partitions: a replay after a refused delivery tells them the other way round": [
         *(SEND, STEP, Action("send", 2, 6, 1), SEND, Action("step", 0, 1, 1, REFUSED)),
     ],
-    "a second loss, of all, while the first is being repaired, takes the marks of the partitions away": [
-        *(Action("send", 1), STEP, LOSE_ALL, SEND, STEP, Action("leap"), LOSE_ALL, Action("send", 0, 1)),
-    ],
     "a second loss, of a tail, while the first is being repaired, is not noticed": [
         *(SEND, STEP, Action("send", 2), STEP, Action("send", 2), STEP),
         *(Action("lose", 0, 8), STEP, STEP, Action("lose", 0, 3)),
