@@ -25,8 +25,20 @@ KNOWN = {
     ],
 }
 
+KNOWN_OF_TWO = {
+    "a second loss, of all, while the first is being repaired, takes the marks of the partitions away": [
+        *(Action("send", 1), STEP, LOSE_ALL, SEND, STEP, Action("leap"), LOSE_ALL, Action("send", 0, 1)),
+    ],
+}
+
 
 @pytest.mark.xfail(raises=Violated, strict=True)
 @pytest.mark.parametrize("schedule", KNOWN.values(), ids=KNOWN.keys())
 def test_known_to_go_wrong(schedule: list[Action]) -> None:
     check(schedule, workers=ONE_JOIN)
+
+
+@pytest.mark.xfail(raises=Violated, strict=True)
+@pytest.mark.parametrize("schedule", KNOWN_OF_TWO.values(), ids=KNOWN_OF_TWO.keys())
+def test_known_to_go_wrong_with_two_members(schedule: list[Action]) -> None:
+    check(schedule)
