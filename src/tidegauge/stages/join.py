@@ -7,7 +7,8 @@ The order of a step; every write replays harmlessly:
 4. put the rows that follow into blocks, one for each partition of the observations
 5. send blocks and dead letters, and wait until all are delivered
 6. acknowledge the orphans whose dead letters are delivered
-7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
+7. commit the offsets, unless the window lacks what was committed before: a crash before this reads the
+   events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
 Where the window has lost writes (a failover, a crash) it says so. Then the stage gives it again what was
@@ -169,7 +170,7 @@ class JoinStage:
         """
         woken = self._idle.intersection(partitions)
         if woken:
-            self._window.watermark({f"{topic}-{number}": 0 for topic, number in woken})
+            self._window.watermark({_mark(each): 0 for each in woken})
             self._idle -= woken
 
     def _resolve(self, events: list[Event]) -> list[Resolution]:
@@ -212,14 +213,14 @@ class JoinStage:
         """Return how far each source has come in event time, None where it has been read to its end."""
         advances: dict[str, int | None] = {}
         self._idle.clear()
-        for topic, partition in self._next.keys() - ends(event.record for event in events).keys():
-            end = self._consumer.end_offset((topic, partition))
-            if end is not None and self._next[topic, partition] >= end:
-                advances[f"{topic}-{partition}"] = None
-                self._idle.add((topic, partition))
+        for partition in self._next.keys() - ends(event.record for event in events).keys():
+            end = self._consumer.end_offset(partition)
+            if end is not None and self._next[partition] >= end:
+                advances[_mark(partition)] = None
+                self._idle.add(partition)
         for record, _, arrival in events:
             if not arrival.rejected:
-                source = f"{record.topic}-{record.partition}"
+                source = _mark((record.topic, record.partition))
                 advances[source] = max(arrival.at_ms, advances.get(source) or 0)
         return advances
 
@@ -260,7 +261,7 @@ class JoinStage:
         for partition, start in starts.items():
             self._next[partition] = self._consumer.first_offset(partition) if start is None else start
             self._note_again(partition)
-        self._window.watermark({f"{topic}-{number}": 0 for topic, number in partitions})
+        self._window.watermark({_mark(each): 0 for each in partitions})
         self._joined = True
         return starts
 
@@ -302,17 +303,13 @@ class JoinStage:
         self, committed: dict[Partition, int], applied: Mapping[tuple[Side, int], int], lost: bool = False
     ) -> dict[Partition, int]:
         """Return what the window lacks of what was committed, and begin a refill where that is something."""
-        first = self._consumer.first_offset
-        refill = Refill(
-            {each: below for each, below in committed.items() if first(each) < below}, self._sides
-        )
+        refill = self._refill_of(committed)
         missing = refill.missing(applied)
         if missing or lost:
             for partition, read in self._next.items():  # of those that nothing was committed of
                 known = applied.get(self._source(partition), -1) + 1
-                refill.resumes.setdefault(
-                    partition, max(min(read, known), self._consumer.first_offset(partition))
-                )
+                start = max(min(read, known), self._consumer.first_offset(partition))
+                refill.resumes.setdefault(partition, start)
             self._lost, self._refill = True, refill
             self._known.clear()
             self._to_commit = {
@@ -321,7 +318,7 @@ class JoinStage:
                 if applied.get(self._source(each), -1) >= done - 1
             }
             # Nobody has read to its end: what comes again must not be let go of by one worker's time.
-            self._watermark_ms = self._window.watermark({f"{t}-{n}": 0 for t, n in committed})
+            self._watermark_ms = self._window.watermark({_mark(each): 0 for each in committed})
         return missing
 
     def _give_again(self, refill: Refill, records: list[Record]) -> None:
@@ -369,6 +366,11 @@ class JoinStage:
 
     def _source(self, partition: Partition) -> tuple[Side, int]:
         return self._sides[partition[0]], partition[1]
+
+
+def _mark(partition: Partition) -> str:
+    """Return the name under which the window keeps how far a source partition has come in event time."""
+    return f"{partition[0]}-{partition[1]}"
 
 
 def _version_of(member: str) -> tuple[str, str]:
