@@ -2,7 +2,7 @@
 
 A row whose score has come to mean the probability c is a hit with probability c where the model said the
 class, and a miss with probability c where it did not. So every metric of the confusion matrix, and the ROC
-AUC, has an expected value. Rows stand in bins [bins], `own` those predicted as the class and `other` the rest:
+AUC, has an expected value. Rows stand in bins [bins], `own` those predicted as the class, `other` the rest:
 both add, and a new calibration prices all past windows anew.
 Source: NannyML's documentation, "How it works: performance estimation" (CBPE); Poisson binomial intervals:
 arXiv 2407.08649. True as long as P(class | score) is what it was among the labelled rows: where that
