@@ -144,6 +144,17 @@ class Drift(Section, frozen=True):
     max_categories: Positive = 100  # the rest is counted together
 
 
+class Estimates(Section, frozen=True):
+    """Metrics before labels come, from scores and from the labels that came."""
+
+    enabled: bool = True
+    min_outcomes: Positive = 500  # labels of a version before anything is estimated
+    reference_outcomes: Positive = 5_000  # first labels: they fade to a half as `live_outcomes` more come
+    live_outcomes: Positive = 50_000  # the last so many labels, up to twice as many, are the rest
+    mature_share: Share = 0.95  # labels of an hour's predictions that must be there to judge its estimate
+    cohorts: Positive = 48  # last hours judged, over which the estimator's own error stands
+
+
 class Web(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 6_066
@@ -165,6 +176,7 @@ class Settings(Section, frozen=True):
     join: Join = Join()
     monitor: Monitor = Monitor()
     drift: Drift = Drift()
+    estimates: Estimates = Estimates()
     web: Web = Web()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = DEFAULT_RULES

@@ -2,7 +2,7 @@
 
 The weight of a row is linear in its cells of a `Design`: w(x) = theta . cells(x), with theta the
 least-squares fit of the ratio of densities. It needs of the labelled rows the sums cells x cells, and of the
-rows without labels their histogram alone; the weighted labelled cells are linear in theta too. All of it adds.
+rows without labels their histogram alone; the weighted labelled cells are linear in theta too. All that adds.
 Source: least-squares importance fitting, Kanamori, Hido, Sugiyama 2009, JMLR 10:1391.
 Weighting the calibration of CBPE: arXiv 2401.08348 (there with a domain classifier).
 """

@@ -15,7 +15,9 @@ from tidegauge import keys
 from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
+from tidegauge.metrics.value import Value
 from tidegauge.monitor import report
+from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
@@ -43,6 +45,7 @@ class Monitor:
         self._quality = Quality(settings, self._roster)
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
+        self._estimates = Estimates(settings, self._roster, self._quality)
         self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
@@ -57,14 +60,17 @@ class Monitor:
             expansion = self._roster.expand(block, block.predictions)
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
+            self._estimates.predictions(block, expansion)
             touched |= set(np.unique(expansion.series).tolist())
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
+            self._estimates.outcomes(ready, expansion)
             self._watch.observe(ready.outcomes, errors)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched |= set(np.unique(expansion.series).tolist())
+        self._estimates.advance()
         self._changed |= touched
         return self._watch.evaluate(touched)
 
@@ -80,7 +86,7 @@ class Monitor:
                     self._watch.watched(series).baselines.set(request.metrics)
         else:
             for series in every:
-                for part in (self._quality, self._traffic, self._shift):
+                for part in (self._quality, self._traffic, self._shift, self._estimates):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._changed |= set(every)
@@ -96,6 +102,9 @@ class Monitor:
             writes[report.metrics_key(key)] = self._metrics(series)
             if key.segment is None:
                 writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
+                if estimates := self._estimates.values(series):
+                    fields = self._estimate_fields(series, estimates)
+                    writes[keys.estimates_key(key.model_id, key.version)] = fields
                 baselines = self._watch.watched(series).baselines.all()
                 if baselines:
                     writes[keys.baseline_key(key.model_id, key.version)] = {
@@ -119,6 +128,7 @@ class Monitor:
             "quality": self._quality.state(),
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
+            "estimates": self._estimates.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
@@ -137,6 +147,8 @@ class Monitor:
         self._quality.restore(state["quality"])
         self._traffic.restore(state["traffic"])
         self._shift.restore(state["shift"])
+        if "estimates" in state:  # a snapshot may be older than they are
+            self._estimates.restore(state["estimates"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
@@ -188,6 +200,10 @@ class Monitor:
         parts += [report.detector_fields(one) for one in self._watch.watched(series).detectors or ()]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
+
+    def _estimate_fields(self, series: int, estimates: dict[str, dict[str, Value]]) -> dict[str, str]:
+        parts = [report.metric_fields(window, values) for window, values in estimates.items()]
+        return report.merged([{keys.UPDATED: str(self._roster.watermark(series))}, *parts])
 
     def _add_history(self, writes: Writes) -> None:
         for series, hour in sorted(self._hours):

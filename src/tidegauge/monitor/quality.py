@@ -85,6 +85,14 @@ class Quality:
         cells = None if ledger is None else ledger.history.pane(series, at_ms)
         return {} if ledger is None or cells is None else self._named(ledger, series, cells, None)
 
+    def history_count(self, series: int, at_ms: int) -> int:
+        """Return how many outcomes the hour has in which `at_ms` lies."""
+        ledger = self._ledgers.of_series(series)
+        cells = None if ledger is None else ledger.history.pane(series, at_ms)
+        if ledger is None or cells is None:
+            return 0
+        return max(value.n for value in self._named(ledger, series, cells, {"accuracy", "mae"}).values())
+
     def baseline(self, series: int) -> dict[str, Value] | None:
         """Return the metrics of the first outcomes, or None while there are too few."""
         ledger = self._ledgers.of_series(series)
