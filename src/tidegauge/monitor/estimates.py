@@ -109,7 +109,7 @@ class Estimates:
             self._judge(series, now)
 
     def values(self, series: int) -> dict[str, dict[str, Value]]:
-        """Return by window the estimated metrics of a version, and how good estimates were; empty without any."""
+        """Return by window the estimated metrics of a version, and how good they were; empty without any."""
         curves = self._curves(series)
         watermark_ms = self._roster.watermark(series)
         found = {
