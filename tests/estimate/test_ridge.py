@@ -70,19 +70,24 @@ def test_the_estimate_is_the_mean_prediction_of_a_ridge_regression_with_intercep
 
 
 def test_pairs_see_what_two_features_do_together():
+    """The error is large where both signs agree; later they always do, and each feature alone is unchanged."""
     gaps = {}
     for pairs in (False, True):
-        bins, made = design(pairs)
         random = np.random.default_rng(3)
+        signs = random.choice([-1.0, 1.0], size=(40_000, 2))
+        signs[20_000:, 1] = signs[20_000:, 0]
+        error = random.normal(0.0, np.where(signs[:, 0] == signs[:, 1], 3.0, 1.0))
+        sign = reference.fit([-1.0, 1.0], [], 0, bins=4, max_categories=9)
+        bins = FeatureBins({"a": sign, "b": sign})
+        cells = np.stack((sign.cells(signs[:, 0]), sign.cells(signs[:, 1]) + bins.starts[1]), axis=1)
+        made = Design(bins, pairs)
+        rows = made.cells(cells.astype(np.int32))
         learned = Learned.empty(made.width, 3)
-        cells, error = rows_of(bins, random, 20_000)
-        learned.add(made.cells(cells), loss_targets(error), np.ones(len(error)))
-        cells, error = rows_of(bins, random, 20_000, shift=0.7)
-        histogram = ones(made.cells(cells), made.width).sum(0)
-        found = losses(learned, histogram, 20_000.0, Z)["mae"].value
-        gaps[pairs] = abs(found - np.abs(error).mean())
-    assert gaps[True] < gaps[False] / 2
-    assert gaps[True] < 0.03
+        learned.add(rows[:20_000], loss_targets(error[:20_000]), np.ones(20_000))
+        found = losses(learned, ones(rows[20_000:], made.width).sum(0), 20_000.0, Z)["rmse"].value
+        gaps[pairs] = abs(found - np.sqrt((error[20_000:] ** 2).mean()))
+    assert gaps[False] > 0.5
+    assert gaps[True] < 0.05
 
 
 def test_the_interval_holds_about_as_often_as_it_says():
