@@ -70,7 +70,7 @@ def test_the_estimate_is_the_mean_prediction_of_a_ridge_regression_with_intercep
 
 
 def test_pairs_see_what_two_features_do_together():
-    """The error is large where both signs agree; later they always do, and each feature alone is unchanged."""
+    """The error is large where both signs agree; later they always do, and no feature alone is changed."""
     gaps = {}
     for pairs in (False, True):
         random = np.random.default_rng(3)
