@@ -80,6 +80,19 @@ def monotone(cells: Floats) -> Calibration | None:
     return Calibration(probability, block, smooth * (1 - smooth) / rows, int(seen[0]), int(seen[-1]))
 
 
+def finer(curve: Calibration, bins: int) -> Calibration:
+    """Return a curve as steps over more bins: bin b has the probability of bin b * old // bins.
+
+    >>> curve = monotone(np.array([[4.0, 4.0], [1.0, 3.0], [4.0, 4.0]]))
+    >>> finer(curve, 4).probability.tolist()
+    [0.25, 0.25, 0.75, 0.75]
+    """
+    old = len(curve.probability)
+    of = np.arange(bins) * old // bins
+    first, last = (int(np.searchsorted(of, at, side="left")) for at in (curve.first, curve.last + 1))
+    return Calibration(curve.probability[of], curve.block[of], curve.variance, first, last - 1)
+
+
 def _pool(weight: list[float], came: list[float]) -> list[int]:
     """Return where the blocks of the isotonic regression of came / weight begin."""
     blocks: list[tuple[float, float, int]] = []

@@ -24,8 +24,8 @@ class Design:
     """
 
     def __init__(self, bins: FeatureBins, pairs: bool) -> None:
-        self._bins = bins
-        self._pairs = pairs and len(bins.names) > 1
+        self.bins = bins
+        self.pairs = pairs and len(bins.names) > 1
 
     @cached_property
     def _sizes(self) -> list[int]:
@@ -33,13 +33,13 @@ class Design:
 
     @cached_property
     def _tables(self) -> list[Codes]:
-        return [dense(one) for one in self._bins.references]
+        return [dense(one) for one in self.bins.references]
 
     @cached_property
     def _blocks(self) -> list[tuple[int, int]]:
         """The features of each block of cells: (i, j) with i < j, or (i, i) for one alone."""
-        features = range(len(self._bins.names))
-        return list(combinations(features, 2)) if self._pairs else [(i, i) for i in features]
+        features = range(len(self.bins.names))
+        return list(combinations(features, 2)) if self.pairs else [(i, i) for i in features]
 
     @cached_property
     def starts(self) -> Ints:
@@ -63,7 +63,7 @@ class Design:
         >>> design.width, design.cells(np.array([[1, 10], [0, 11], [3, 12]], np.int32)).tolist()
         (4, [[1], [1], [-1]])
         """
-        starts = self._bins.starts
+        starts = self.bins.starts
         local = [table[cells[:, f] - starts[f]] for f, table in enumerate(self._tables)]
         found = np.empty((len(cells), len(self._blocks)), np.int32)
         for column, (i, j) in enumerate(self._blocks):

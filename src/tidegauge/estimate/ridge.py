@@ -66,14 +66,28 @@ class Learned:
         self.totals *= share
 
     def state(self) -> dict[str, Any]:
-        """Return the plain state."""
-        return {"rows": self.rows, "gram": self.gram, "cross": self.cross, "totals": self.totals}
+        """Return the plain state; of the gram matrix, which is symmetric, the upper half."""
+        half = self.gram[np.triu_indices(len(self.gram))]
+        return {"rows": self.rows, "gram": half, "cross": self.cross, "totals": self.totals}
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Learned:
         """Return what `state()` returned."""
-        arrays = {name: np.array(state[name], np.float64) for name in ("gram", "cross", "totals")}
-        return cls(float(state["rows"]), **arrays)
+        cross, totals = (np.array(state[name], np.float64) for name in ("cross", "totals"))
+        gram = np.zeros((len(cross), len(cross)))
+        gram[np.triu_indices(len(cross))] = state["gram"]
+        return cls(float(state["rows"]), np.triu(gram, 1).T + gram, cross, totals)
+
+
+class Fitted(NamedTuple):
+    """A ridge regression about the means, and what its errors rest on."""
+
+    rows: float
+    mean: Floats  # [targets]
+    centre: Floats  # [width] mean cells of the labelled rows
+    weights: Floats  # [width, targets]
+    inverse: Floats  # [width, width] of the penalised gram matrix
+    spread: Floats  # [targets] residual variance
 
 
 class Means(NamedTuple):
@@ -83,33 +97,40 @@ class Means(NamedTuple):
     variance: Floats  # [targets]
 
 
-def estimate(learned: Learned, histogram: Floats, rows: float, penalty: float = PENALTY) -> Means | None:
-    """Return the mean targets of `rows` rows with this histogram of cells [width]; None of no rows.
+def fit(learned: Learned, penalty: float = PENALTY) -> Fitted | None:
+    """Return the ridge regression of the targets on the cells (Hoerl, Kennard 1970); None below two rows.
 
-    With z the mean cells of labelled rows and h those of these: mean t + (h - z)' W, W from ridge
-    regression about the means (Hoerl, Kennard 1970). Variance: residual variance times 1/rows (their
-    chance) + 1/labelled + (h - z)' (G + penalty)^-1 (h - z) (that of W). O(width^3).
-
-    >>> learned = Learned.empty(2, 1)
-    >>> cells = np.array([[0], [1]] * 500, np.int32)
-    >>> learned.add(cells, np.array([[1.0], [3.0]] * 500), np.ones(1000))
-    >>> round(float(estimate(learned, np.array([0.0, 10.0]), 10.0, penalty=0.001).mean[0]), 3)
-    3.0
+    O(width^3): 1 ms for 200 cells, 5 ms for 400.
     """
-    if learned.rows < 2 or rows <= 0:
+    if learned.rows < 2:
         return None
     centre, mean = learned.gram.diagonal() / learned.rows, learned.totals[0] / learned.rows
     gram = learned.gram - learned.rows * np.outer(centre, centre)
     cross = learned.cross - learned.rows * np.outer(centre, mean)
-    away = histogram / rows - centre
-    solved = np.linalg.solve(
-        gram + penalty * np.eye(len(centre)), np.concatenate((cross, away[:, None]), axis=1)
-    )
-    weights, lever = solved[:, :-1], float(away @ solved[:, -1])
+    inverse = np.linalg.inv(gram + penalty * np.eye(len(centre))).astype(np.float64, copy=False)
+    weights = inverse @ cross
     total = learned.totals[1] - learned.rows * mean**2
     residual = total - 2 * (weights * cross).sum(0) + (weights * (gram @ weights)).sum(0)
-    spread = np.maximum(residual, 0.0) / learned.rows
-    return Means(mean + away @ weights, spread * (1 / rows + 1 / learned.rows + max(lever, 0.0)))
+    spread: Floats = np.maximum(residual, 0.0) / learned.rows
+    return Fitted(learned.rows, mean, centre, weights, inverse, spread)
+
+
+def estimate(fitted: Fitted, histogram: Floats, rows: float) -> Means:
+    """Return the mean targets of `rows` > 0 rows with this histogram of cells [width]. O(width^2).
+
+    With z the mean cells of labelled rows and h those of these: mean t + (h - z)' W. Variance: residual
+    variance times 1/rows (their chance) + 1/labelled + (h - z)' (G + penalty)^-1 (h - z) (that of W).
+
+    >>> learned = Learned.empty(2, 1)
+    >>> cells = np.array([[0], [1]] * 500, np.int32)
+    >>> learned.add(cells, np.array([[1.0], [3.0]] * 500), np.ones(1000))
+    >>> round(float(estimate(fit(learned, penalty=0.001), np.array([0.0, 10.0]), 10.0).mean[0]), 3)
+    3.0
+    """
+    away = histogram / rows - fitted.centre
+    lever = max(float(away @ fitted.inverse @ away), 0.0)
+    variance = fitted.spread * (1 / rows + 1 / fitted.rows + lever)
+    return Means(fitted.mean + away @ fitted.weights, variance)
 
 
 def loss_targets(error: Floats) -> Floats:
@@ -121,18 +142,18 @@ def loss_targets(error: Floats) -> Floats:
     return np.stack((np.abs(error), error**2, error), axis=1)
 
 
-def losses(learned: Learned, histogram: Floats, rows: float, z: float) -> dict[str, Value]:
+def losses(fitted: Fitted | None, histogram: Floats, rows: float, z: float) -> dict[str, Value]:
     """Return estimated mae, rmse and bias of rows with this histogram; undefined without labelled rows.
 
     >>> learned = Learned.empty(1, 3)
     >>> learned.add(np.zeros((100, 1), np.int32), loss_targets(np.tile([1.0, -3.0], 50)), np.ones(100))
-    >>> [round(value.value, 3) for value in losses(learned, np.array([10.0]), 10.0, 1.96).values()]
+    >>> [round(value.value, 3) for value in losses(fit(learned), np.array([10.0]), 10.0, 1.96).values()]
     [2.0, 2.236, -1.0]
     """
     n = round(rows)
-    found = estimate(learned, histogram, rows)
-    if found is None:
+    if fitted is None or rows <= 0:
         return dict.fromkeys(LOSSES, undefined(n))
+    found = estimate(fitted, histogram, rows)
     absolute, squared, signed = found.mean.tolist()
     errors = np.sqrt(found.variance).tolist()
     absolute, root = max(absolute, 0.0), math.sqrt(max(squared, 0.0))

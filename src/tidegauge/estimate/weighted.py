@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import Floats
+from tidegauge.block import Codes, Floats, Ints
 from tidegauge.estimate.calibration import LABELLED
 from tidegauge.estimate.ridge import Learned
 
@@ -35,7 +36,7 @@ class Weighted(NamedTuple):
         return self.share >= ENOUGH and self.effective >= FEWEST
 
 
-def score_targets(score_bin: Floats, came: Floats, bins: int) -> Floats:
+def score_targets(score_bin: Codes | Ints, came: NDArray[np.bool_], bins: int) -> Floats:
     """Return the targets [n, 2 bins] of labelled rows: in which bin they are, and those that came true.
 
     >>> score_targets(np.array([1]), np.array([True]), 2).tolist()

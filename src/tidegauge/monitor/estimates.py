@@ -14,8 +14,9 @@ import numpy as np
 from tidegauge.block import Block, Floats, Ints
 from tidegauge.config import Settings, duration_ms
 from tidegauge.estimate import classification, track
-from tidegauge.estimate.calibration import Calibration, blend, monotone
+from tidegauge.estimate.calibration import Calibration, blend, finer, monotone
 from tidegauge.metrics.value import Value, normal_quantile
+from tidegauge.monitor.featured import Featured
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.roster import OTHER, Expansion, Roster
@@ -49,6 +50,7 @@ class Estimates:
         self._labelled: dict[int, int] = {}  # version's series -> labelled rows so far
         self._names: dict[int, dict[str, int]] = {}  # version's series -> name -> row of the tables
         self._name_count = 0
+        self._featured = Featured(settings, roster)
         self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
         self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
         self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
@@ -65,9 +67,10 @@ class Estimates:
             index, amount = found.bin[:, None], np.ones((len(row), 1))
             for table in (*self._windows.values(), self._cohorts):
                 table.add(numbers, at_ms[row], watermark_ms[row], index, amount)
-            hours = np.stack((expansion.version[row], at_ms[row] // HISTORY_PANE_MS), axis=1)
-            for series, hour in np.unique(hours, axis=0).tolist():
-                self._open.setdefault(series, set()).add(hour)
+        self._featured.predictions(block, expansion)
+        hours = np.stack((expansion.version, at_ms // HISTORY_PANE_MS), axis=1)
+        for series, hour in np.unique(hours, axis=0).tolist():
+            self._open.setdefault(series, set()).add(hour)
 
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Refresh the calibrations with the outcome rows of a block."""
@@ -89,6 +92,7 @@ class Estimates:
             later = ~first
             now = epoch[row][later]
             self._live.add(numbers[later], now, now, index[later], amount[later])
+        self._featured.outcomes(block, expansion)
         fresh = np.bincount(inverse, (rows.revision == 0) & (rows.sign > 0), len(versions))
         for series, count in zip(versions.tolist(), fresh.tolist(), strict=True):
             self._labelled[series] = self._labelled.get(series, 0) + int(count)
@@ -103,7 +107,9 @@ class Estimates:
             curves = self._curves(series)
             for hour in over:
                 hours.discard(hour)
-                said = self._estimate(series, self._cohorts, hour * HISTORY_PANE_MS, curves)
+                at_ms = hour * HISTORY_PANE_MS
+                said = self._estimate(series, self._cohorts, at_ms, curves)
+                said |= self._featured.cohort(series, at_ms, self._z) if self._ready(series) else {}
                 if any(value.value is not None for value in said.values()):
                     self._said.setdefault(series, {})[hour] = said
             self._judge(series, now)
@@ -112,10 +118,11 @@ class Estimates:
         """Return by window the estimated metrics of a version, and how good they were; empty without any."""
         curves = self._curves(series)
         watermark_ms = self._roster.watermark(series)
-        found = {
-            name: self._estimate(series, table, watermark_ms, curves) for name, table in self._windows.items()
-        }
-        found.setdefault(COHORT, {})
+        found: dict[str, dict[str, Value]] = {COHORT: {}}
+        for name, table in self._windows.items() if self._ready(series) else ():
+            found[name] = self._estimate(series, table, watermark_ms, curves)
+            found[name] |= self._featured.losses(series, name, self._z)
+            found[name] |= self._weighted(series, name) if found[name] else {}
         cohorts = self._judged.get(series, [])
         for metric in sorted({name for cohort in cohorts for name in cohort}):
             judged = [cohort[metric] for cohort in cohorts if metric in cohort]
@@ -127,6 +134,7 @@ class Estimates:
         for number in self._names.get(series, {}).values():
             for table in (*self._windows.values(), self._cohorts, self._reference, self._live):
                 table.forget(number)
+        self._featured.forget(series)
         for kept in (self._labelled, self._open, self._said, self._judged):
             kept.pop(series, None)
 
@@ -142,6 +150,7 @@ class Estimates:
                 for series, hours in self._said.items()
             ],
             "judged": list(self._judged.items()),
+            "featured": self._featured.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -161,6 +170,8 @@ class Estimates:
             series: [{name: track.Judged(*one) for name, one in cohort.items()} for cohort in cohorts]
             for series, cohorts in state["judged"]
         }
+
+        self._featured.restore(state["featured"])
 
     def _tables(self) -> dict[str, PaneTable]:
         kept = {"cohorts": self._cohorts, "reference": self._reference, "live": self._live}
@@ -188,7 +199,7 @@ class Estimates:
 
     def _curves(self, series: int) -> dict[str, Calibration | None]:
         """Return the calibration of each class of a version; of two classes that of the positive one."""
-        if self._labelled.get(series, 0) < self._settings.min_outcomes:
+        if not self._ready(series):
             return {}
         return {name: monotone(self._calibration(series, name)) for name in self._classes(series)}
 
@@ -216,6 +227,25 @@ class Estimates:
         if two:
             return classification.binary(own[0], other[0], next(iter(curves.values())), self._z)
         return classification.multiclass(own, other, list(curves.values()), self._z)
+
+    def _ready(self, series: int) -> bool:
+        return self._labelled.get(series, 0) >= self._settings.min_outcomes
+
+    def _weighted(self, series: int, window: str) -> dict[str, Value]:
+        """Return estimates with a calibration weighted by features, and how many labels are like the window.
+
+        Undefined where too few labelled rows are like the window's: then nothing is known of them.
+        """
+        found = self._featured.weighted(series, window)
+        if found is None:
+            return {}
+        (name,) = self._classes(series)
+        sums = self._sums(series, self._windows[window], self._roster.watermark(series))
+        own, other = (cells[0] for cells in _of_class(sums, name, two=True))
+        curve = monotone(found.cells) if found.supported else None
+        values = classification.binary(own, other, finer(curve, self._bins) if curve else None, self._z)
+        support = Value(found.share, round(float((own + other).sum())), None, None)
+        return {f"{metric}.weighted": value for metric, value in values.items()} | {"support": support}
 
     def _sums(self, series: int, table: PaneTable, at_ms: int) -> dict[str, Floats]:
         """Return the cells of a table [halves, bins] by name."""
