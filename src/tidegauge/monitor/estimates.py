@@ -25,6 +25,7 @@ from tidegauge.windows import PaneTable
 
 COHORT = "1h"  # the window under which the estimator's own error stands
 _FOREVER_MS = 1 << 62
+_HOUR_BITS = 24  # hours since the epoch, to the year 3883
 _OPEN_COHORTS = 3  # hours that still take predictions
 _WEIGHT, _SQUARES = 0, 1  # halves of a labelled row of cells
 
@@ -68,9 +69,9 @@ class Estimates:
             for table in (*self._windows.values(), self._cohorts):
                 table.add(numbers, at_ms[row], watermark_ms[row], index, amount)
         self._featured.predictions(block, expansion)
-        hours = np.stack((expansion.version, at_ms // HISTORY_PANE_MS), axis=1)
-        for series, hour in np.unique(hours, axis=0).tolist():
-            self._open.setdefault(series, set()).add(hour)
+        for key in np.unique(expansion.version << _HOUR_BITS | at_ms // HISTORY_PANE_MS).tolist():
+            hours = self._open.setdefault(key >> _HOUR_BITS, set())
+            hours.add(key & ((1 << _HOUR_BITS) - 1))
 
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Refresh the calibrations with the outcome rows of a block."""

@@ -37,9 +37,10 @@ class KeptRows:
         self._count = 0
         self.level = 0
 
-    def add(self, hashes: Hashes, cells: Codes) -> None:
-        """Keep those of rows [n, columns] whose hashes belong to the share."""
+    def add(self, hashes: Hashes, cells: Codes, least_level: int = 0) -> None:
+        """Keep those of rows [n, columns] whose hashes belong to a share of at most 2^-least_level."""
         capacity = len(self._hashes)
+        self.level = max(self.level, least_level)
         mine = np.flatnonzero(self._chosen(hashes))[-capacity:]
         if not len(mine):
             return

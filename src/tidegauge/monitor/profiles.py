@@ -6,6 +6,7 @@ windows, and those of a sample are kept until their label comes: an outcome has 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from tidegauge.windows import PaneTable
 
 FIRST_ROWS = 2_000  # of a version: they freeze its bins
 KEPT_ROWS = 20_000  # of a version, 2 bytes a feature
+LEARNED_FREELY = 4_000  # labelled rows of a version; past them a row costs more than it teaches
+MOST_LEARNED = 32_000  # then all count half: the newer ones matter more
 OPEN_COHORTS = 3  # hours that still take predictions
 OWN = "(prediction)"  # the column that every row has: its score, else its number
 
@@ -66,7 +69,7 @@ class Profile:
                 self._freeze(self._sample, kind)
             assert self.design is not None and self._kept is not None
             cells = self.design.bins.cells(layout, values, block.strings)
-            self._kept.add(rows.id_hash[where], cells)
+            self._kept.add(rows.id_hash[where], cells, self._thinning())
             self._count(self.design.cells(cells), rows.predicted_at_ms[where], watermark_ms)
 
     def learn(self, hashes: Any, targets: Floats, weight: Floats) -> None:
@@ -76,7 +79,7 @@ class Profile:
         found, cells = self._kept.find(hashes)
         if len(found):
             self.learned.add(self.design.cells(cells), targets[found], weight[found])
-        if self.learned.rows > 2 * self._settings.estimates.live_outcomes:
+        if self.learned.rows >= MOST_LEARNED:
             self.learned.fade(0.5)
 
     def window(self, name: str, watermark_ms: int) -> Histogram | None:
@@ -95,10 +98,10 @@ class Profile:
         return None
 
     def fitted(self) -> Fitted | None:
-        """Return the regression on what was learned; fitted anew when a fiftieth of the rows is new."""
+        """Return the regression on what was learned; fitted anew when a tenth of the rows is new."""
         if self.learned is None:
             return None
-        if self._fitted is None or abs(self.learned.rows - self._fitted.rows) > self._fitted.rows / 50:
+        if self._fitted is None or abs(self.learned.rows - self._fitted.rows) > self._fitted.rows / 10:
             self._fitted = fit(self.learned)
         return self._fitted
 
@@ -129,6 +132,11 @@ class Profile:
             self._windows[name].restore(state["windows"][name])
         for table, kept in zip(self._cohorts, state["cohorts"], strict=True):
             table.restore(kept)
+
+    def _thinning(self) -> int:
+        """Return the level from which on rows are kept: a quarter for each doubling, as each teaches less."""
+        rows = self.learned.rows if self.learned else 0.0
+        return 2 * max(0, math.ceil(math.log2(max(rows, 1.0) / LEARNED_FREELY)))
 
     def _freeze(self, sample: ReferenceSample, kind: Kind) -> None:
         design = profile.fit(sample, OWN, min(self._settings.estimates.cells, kind.cells), kind.pairs)

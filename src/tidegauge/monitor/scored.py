@@ -34,8 +34,10 @@ def scored(
     block: Block, rows: PredictionRows | OutcomeRows, number: Floats, text: Codes, bins: int
 ) -> Iterator[Scored]:
     """Yield the scores of rows; `number` and `text` [rows] say the class of each, predicted or actual."""
-    classes, code = _classes(block, number, text)
     where = np.flatnonzero(~np.isnan(rows.score))
+    if not len(where) and not len(rows.proba.values):
+        return
+    classes, code = _classes(block, number, text)
     if len(where):
         names = [f"{SCORE}:{name}" for name in classes]
         yield Scored(where, names, code[where], bin_of(np.clip(rows.score[where], 0.0, 1.0), bins))
