@@ -48,9 +48,9 @@ class Loans(NamedTuple):
 
 def load() -> tuple[Loans, Loans]:
     """Return the reference and the analysis period; downloads the wheel once."""
-    reference = _read("synthetic_car_loan_reference.csv")
-    analysis = _read("synthetic_car_loan_analysis.csv")
-    repaid = {row["id"]: row["repaid"] for row in _read("synthetic_car_loan_analysis_target.csv")}
+    reference = read("synthetic_car_loan_reference.csv")
+    analysis = read("synthetic_car_loan_analysis.csv")
+    repaid = {row["id"]: row["repaid"] for row in read("synthetic_car_loan_analysis_target.csv")}
     return _loans(reference), _loans([row | {"repaid": repaid[row["id"]]} for row in analysis])
 
 
@@ -67,7 +67,7 @@ def _loans(rows: list[dict[str, str]]) -> Loans:
     )
 
 
-def _read(name: str) -> list[dict[str, str]]:
+def read(name: str) -> list[dict[str, str]]:
     """Return the rows of a table: of the installed package, else of the wheel."""
     installed = importlib.util.find_spec("nannyml")
     if installed is not None and installed.origin is not None:
