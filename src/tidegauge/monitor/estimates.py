@@ -25,7 +25,7 @@ from tidegauge.windows import PaneTable
 
 COHORT = "1h"  # the window under which the estimator's own error stands
 _FOREVER_MS = 1 << 62
-_HOUR_BITS = 24  # hours since the epoch, to the year 3883
+_HOUR_BITS = 42  # hours since the epoch, of any time in ms that 63 bits hold
 _OPEN_COHORTS = 3  # hours that still take predictions
 _WEIGHT, _SQUARES = 0, 1  # halves of a labelled row of cells
 

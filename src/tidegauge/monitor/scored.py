@@ -18,7 +18,6 @@ from tidegauge.metrics.scores import bin_of
 from tidegauge.monitor.tasks import class_text
 
 SCORE, OWN, OTHERS = "score", "own", "other"
-_TEXTS = float(1 << 52)  # added to a text's code, to stand in one column with numbers
 
 
 class Scored(NamedTuple):
@@ -55,9 +54,13 @@ def scored(
 
 def _classes(block: Block, number: Floats, text: Codes) -> tuple[list[str], Ints]:
     """Return the names of the classes and the code [rows] of each row's."""
-    value = np.where(text != NO_TEXT, text + _TEXTS, number)
-    distinct, code = np.unique(value, return_inverse=True)
-    names = [
-        block.strings[int(one - _TEXTS)] if one >= _TEXTS else class_text(one) for one in distinct.tolist()
-    ]
-    return names, code.astype(np.int64)
+    is_text = text != NO_TEXT
+    numbers, of_number = np.unique(number[~is_text], return_inverse=True)
+    texts, of_text = np.unique(text[is_text], return_inverse=True)
+    every = [*map(class_text, numbers.tolist()), *(block.strings[code] for code in texts.tolist())]
+    names = list(dict.fromkeys(every))  # "1" and 1 are one class
+    place = {name: at for at, name in enumerate(names)}
+    found = np.array([place[name] for name in every], np.int64)
+    code = np.empty(len(text), np.int64)
+    code[~is_text], code[is_text] = found[of_number], found[of_text + len(numbers)]
+    return names, code
