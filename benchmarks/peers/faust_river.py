@@ -8,7 +8,7 @@ from typing import Any
 import faust
 from redis import asyncio as redis
 
-from benchmarks.peers.model import HORIZON_SECONDS, PUBLISH_SECONDS, Models, place
+from benchmarks.peers.model import EXCHANGE, PUBLISH_SECONDS, Models, exchanged, place
 
 
 def build() -> faust.App:
@@ -25,26 +25,21 @@ def build() -> faust.App:
     )
     predictions, labels, alerts = map(app.topic, (here.predictions, here.labels, here.alerts))
     store: Any = redis.Redis.from_url(here.redis_url)
+    exchange = store.register_script(EXCHANGE)
     models = Models()
 
     @app.agent(predictions)
     async def on_prediction(stream: Any) -> None:
         async for prediction in stream:
-            key = prediction["prediction_id"]
-            label = await store.getdel(f"label:{key}")
-            if label is None:
-                await store.set(f"prediction:{key}", json.dumps(prediction), ex=HORIZON_SECONDS)
-            elif alert := models.learn(prediction, json.loads(label)):
+            label = await exchange(*exchanged("label", "prediction", prediction))
+            if label and (alert := models.learn(prediction, json.loads(label))):
                 await alerts.send(value=alert)
 
     @app.agent(labels)
     async def on_label(stream: Any) -> None:
         async for label in stream:
-            key = label["prediction_id"]
-            prediction = await store.getdel(f"prediction:{key}")
-            if prediction is None:
-                await store.set(f"label:{key}", json.dumps(label), ex=HORIZON_SECONDS)
-            elif alert := models.learn(json.loads(prediction), label):
+            prediction = await exchange(*exchanged("prediction", "label", label))
+            if prediction and (alert := models.learn(json.loads(prediction), label)):
                 await alerts.send(value=alert)
 
     @app.timer(PUBLISH_SECONDS)

@@ -91,27 +91,34 @@ class Models:
         threading.Thread(target=publish, daemon=True).start()
 
 
+# KEYS what the other side left, where to leave this; ARGV this, seconds. In one call, or two agents that
+# look at the same time would both find nothing and leave theirs for good.
+EXCHANGE = """
+local other = redis.call('GETDEL', KEYS[1])
+if not other then redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2]) end
+return other
+"""
+
+
 class Join:
     """Pairs predictions and labels in Redis: who comes second takes what the first has left."""
 
     def __init__(self, client: Any, models: Models) -> None:
-        self._client = client
+        self._exchange = client.register_script(EXCHANGE)
         self._models = models
 
     def prediction(self, prediction: dict[str, Any]) -> dict[str, Any] | None:
         """Return the alert that a prediction leads to, if its label is there."""
-        key = prediction["prediction_id"]
-        label = self._client.getdel(f"label:{key}")
-        if label is None:
-            self._client.set(f"prediction:{key}", json.dumps(prediction), ex=HORIZON_SECONDS)
-            return None
-        return self._models.learn(prediction, json.loads(label))
+        label = self._exchange(*exchanged("label", "prediction", prediction))
+        return self._models.learn(prediction, json.loads(label)) if label else None
 
     def label(self, label: dict[str, Any]) -> dict[str, Any] | None:
         """Return the alert that a label leads to, if its prediction is there."""
-        key = label["prediction_id"]
-        prediction = self._client.getdel(f"prediction:{key}")
-        if prediction is None:
-            self._client.set(f"label:{key}", json.dumps(label), ex=HORIZON_SECONDS)
-            return None
-        return self._models.learn(json.loads(prediction), label)
+        prediction = self._exchange(*exchanged("prediction", "label", label))
+        return self._models.learn(json.loads(prediction), label) if prediction else None
+
+
+def exchanged(other: str, mine: str, event: dict[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return keys and arguments of `EXCHANGE` for an event."""
+    name = event["prediction_id"]
+    return [f"{other}:{name}", f"{mine}:{name}"], [json.dumps(event), HORIZON_SECONDS]
