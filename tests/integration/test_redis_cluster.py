@@ -123,18 +123,18 @@ def test_a_node_that_is_away_is_unavailable_and_the_batch_is_sent_again(
             window.apply(came[100:], 0)
     finally:
         nodes[2].resume()
-    found = _until_available(window, came[100:])
-    assert {one.verdict for one in found} == {Verdict.WAITING}
+    _send_until_taken(window, came[100:])
     counted = window.counters()
     assert (counted["predictions.received"], counted["predictions.waiting"]) == (200, 200)
 
 
-def _until_available(window: RedisWindow, batch: list[Arrival]) -> list[object]:
+def _send_until_taken(window: RedisWindow, batch: list[Arrival]) -> None:
     for _ in range(60):  # the nodes first have to take one another for alive again
         try:
-            return list(window.apply(batch, 0))
+            window.apply(batch, 0)
         except Unavailable:
             continue
+        return
     raise AssertionError("the cluster did not come back")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
+from redis.retry import Retry
 
 from tidegauge.config import CLUSTER, check_redis_url
 from tidegauge.errors import ConfigError, Unavailable
@@ -27,7 +29,10 @@ def connect(url: str, timeout_seconds: float, key: str = "redis.url", **options:
     try:
         if not is_cluster(url):
             return redis.Redis.from_url(url, **timeouts, **options)
-        cluster: Any = redis.RedisCluster.from_url(url.replace(CLUSTER, "", 1), **timeouts, **options)
+        # One more try, with the nodes as they are by then; how long to wait for a server the stages decide.
+        retry = Retry(NoBackoff(), 1)
+        node = url.replace(CLUSTER, "", 1)
+        cluster: Any = redis.RedisCluster.from_url(node, retry=retry, **timeouts, **options)
         return cast(redis.Redis, cluster)
     except ValueError as error:
         raise ConfigError(f"{key}: {redacted_url(url)}: {error}") from error
