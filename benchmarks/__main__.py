@@ -45,7 +45,7 @@ def main() -> int:
     found["seconds"] = time.monotonic() - started
     out = options.out or RESULTS / ("quick.json" if options.quick else "latest.json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     say(f"written to {out} after {found['seconds']:.0f} s")
     print(tables(found))
     for name in failed:

@@ -47,7 +47,7 @@ def pairs(stream: Stream, at_ms: int = START_MS, step_ms: float = STEP_MS) -> It
 
     >>> one, two = pairs(Stream(2, features=1))
     >>> one.prediction[:61]
-    b'{"prediction_id":"4dab81ad-1ec5-c0c5-62aa-4a6c1a46c02c","mode'
+    b'{"prediction_id":"500320d4-f8f2-a545-72d7-e6de5793354a","mode'
     >>> one.labels == two.labels, len(one.labels)
     (False, 1)
     """
@@ -83,7 +83,7 @@ def padded(prediction: str, size: int) -> str:
 
     >>> import json
     >>> json.loads(padded('{"a":1}', 30)), len(padded('{"a":1}', 30))
-    ({'trace': '..........', 'a': 1}, 30)
+    ({'trace': '............', 'a': 1}, 30)
     """
     missing = size - len(prediction) - len(_PAD) + 2
     return "{" + _PAD.format("." * max(missing, 0)) + prediction[1:]

@@ -109,7 +109,7 @@ def ratios(cases: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
     speed = {name: case.get("events_per_s") for name, case in cases.items()}
     ours = speed.get("one")
     latency = cases.get("latency", {}).get("metric_ms", {})
-    waiting = [case for name, case in sorted(cases.items()) if name.startswith("waiting")]
+    waiting = sorted((case for case in cases.values() if "bytes_per_waiting" in case), key=_waiting)
     return {
         "faust": ratio(ours, speed.get("faust")),
         "quix": ratio(ours, speed.get("quix")),
@@ -118,10 +118,14 @@ def ratios(cases: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
         "events_per_s": ours,
         "models10k": ratio(speed.get("models10k"), ours),
         "feature_ns": per_feature_ns(cases.get("one", {}), cases.get("features200", {})),
-        "bytes_per_waiting": waiting[0].get("bytes_per_waiting") if waiting else None,
+        "bytes_per_waiting": waiting[0]["bytes_per_waiting"] if waiting else None,
         "p50_ms": latency.get("p50"),
         "p99_ms": latency.get("p99"),
     }
+
+
+def _waiting(case: Mapping[str, Any]) -> int:
+    return int(case["waiting"])
 
 
 def line(found: Mapping[str, float | None]) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.events import Pair, Stream, pairs
-from benchmarks.figures import overtaking, percentiles
+from benchmarks.figures import overtaking, per_second, percentiles
 from benchmarks.product import workers
 from benchmarks.progress import say
 from benchmarks.race import Contender, Failed, tail
@@ -42,6 +42,7 @@ class Feed:
         self._producer = rig.producer(linger_ms=1)
         self._filled = filled
         self.labelled: dict[str, list[float]] = defaultdict(list)
+        self.seconds = 0.0  # that it took
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -63,6 +64,7 @@ class Feed:
                 labelled += 1
             self._producer.poll(0)
             time.sleep(_TICK_SECONDS)
+        self.seconds = time.time() - started - _LAG_SECONDS
         self._producer.flush(10)
 
 
@@ -130,7 +132,7 @@ def _watched(rig: Rig, filled: Filled, settings: config.Settings, contender: Con
                 latencies.append(took * 1_000)
     return {
         "pairs": filled.stream.pairs,
-        "rate_per_s": RATE,
+        "rate_per_s": per_second(2 * filled.stream.pairs, feed.seconds),
         "metric_ms": percentiles(latencies),
         "metric_samples": len(latencies),
         "alert_ms": percentiles(alerts),

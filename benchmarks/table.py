@@ -49,6 +49,7 @@ LATENCY: tuple[Column, ...] = (
         for name in ("metric", "alert")
         for rank in ("p50", "p95", "p99")
     ),
+    ("events/s", field("rate_per_s")),
     ("labels", field("metric_samples")),
     ("alerts", field("alert_samples")),
 )
