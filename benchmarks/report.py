@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import targets
+from benchmarks import sizing, targets
 from benchmarks.figures import line
 from benchmarks.table import tables
 
@@ -21,12 +21,14 @@ _FIGURES = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOT
 
 def markdown(run: Mapping[str, Any]) -> str:
     """Return the figures of a run as Markdown."""
+    guide = sizing.text(run)
     parts = [
         f"```\n{line(run['ratios'])}\n```",
         "### What was to be reached",
         targets.table(run),
         targets.bounds(run),
         tables(run),
+        f"### What to plan for\n\n{guide}" if guide else "",
     ]
     return "\n" + "\n\n".join(part.strip() for part in parts if part) + "\n\n"
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import targets
+from benchmarks import sizing, targets
 from benchmarks.cases import full, quick
 from benchmarks.figures import RATIO_NAMES, Usage, cpu_per_million, line, overtaking, percentiles, ratios
 from benchmarks.report import markdown, replaced
 from benchmarks.table import tables
 
-PURE = ("events", "figures", "table", "targets", "arithmetic", "report")
+PURE = ("events", "figures", "table", "targets", "sizing", "arithmetic", "report")
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -27,14 +27,15 @@ def test_the_examples_are_right(name: str) -> None:
 
 def case(events_per_s: float, worker: float = 10.0, features: int = 10, **more: Any) -> dict[str, Any]:
     cpu = {"worker": worker, "broker": 1.0, "redis": 2.0}
-    about = {"title": "x", "features": features, "pairs": 100, "events": 200, "busy_cores": 1.5}
+    about = {"title": "x", "features": features, "models": 1, "pairs": 100, "events": 200, "busy_cores": 1.5}
+    about |= {"redis_bytes": 20_000, "resident_bytes": {"worker": 1 << 20}}
     return about | {"events_per_s": events_per_s, "cpu_s_per_million": cpu} | more
 
 
 def found() -> dict[str, Any]:
     cases = {
         "one": case(80_000.0),
-        "models10k": case(40_000.0),
+        "models10k": case(40_000.0) | {"models": 1_025, "resident_bytes": {"worker": 5 << 20}},
         "features200": case(20_000.0, worker=29.0, features=200),
         "faust": case(1_600.0),
         "quix": {"title": "quixstreams", "absent": "no wheel\nfor this Python"},
@@ -99,6 +100,15 @@ def test_the_page_is_given_the_figures_of_a_run_and_keeps_the_rest() -> None:
     assert new.startswith("# P\n")
     assert new.endswith("<!-- /figures -->\nend\n")
     assert replaced(new, markdown(found())) == new
+
+
+def test_the_sizing_guide_follows_from_the_figures() -> None:
+    text = sizing.text(found())
+    assert "| 100 000 | 1.43 | 2 | 4 | 0.14 | 0.29 |" in text
+    assert "all matched, 200 bytes each | none labelled, 56 bytes each" in text
+    assert "| 7 d | 11.27 GiB | 3.13 GiB |" in text
+    assert "0.0 KiB of Redis and 4.0 KiB of its worker" in text
+    assert sizing.text({"cases": {}, "ratios": {}}) == ""
 
 
 def test_percentiles_are_those_of_the_nearest_rank() -> None:
