@@ -17,6 +17,7 @@ from tidegauge import config, keys
 
 _WINDOW = "7d"  # the streams are shorter, so it counts every outcome
 _SAMPLE = 50
+_OWN_KEYS = 64  # layout, epochs, marks, workers: fewer; a batch fills more buckets than that
 _JOIN_SECONDS = 5.0  # the counters of the join are published once a second
 _NAMED = ("kafka", "topics", "redis", "web")
 
@@ -53,7 +54,7 @@ def workers(
                 command, env=environment(settings, more), stdout=out, stderr=subprocess.STDOUT
             )
             running.append(process)
-        yield Contender(running, lambda: outcomes(rig, filled), log)
+        yield Contender(running, lambda: outcomes(rig, filled), log, first_keys=_OWN_KEYS)
 
 
 def outcomes(rig: Rig, filled: Filled) -> int:

@@ -1,6 +1,6 @@
 """One contender over one recorded stream: its throughput, what each process used, and what it lost.
 
-The clock runs from the first pairs that wait in Redis to the last outcome in the contender's published
+The clock runs from the first events that are in Redis to the last outcome in the contender's published
 state, so neither its start nor its joining of the group counts.
 """
 
@@ -18,7 +18,6 @@ from benchmarks.progress import say
 from benchmarks.rig import Filled, Rig
 from tidegauge.errors import TidegaugeError
 
-_FIRST_KEYS = 64  # more than any contender writes before its first event
 _POLL_SECONDS = 0.02
 _SAY_SECONDS = 5.0
 _START_SECONDS = 90.0
@@ -38,7 +37,8 @@ class Contender(NamedTuple):
     log: Path
     may_lose: bool = False  # pairs; then it is done when nothing more comes for a while
     quiet_seconds: float = 6.0
-    begun: Callable[[], bool] | None = None  # when the clock starts, where Redis is not empty before
+    first_keys: int = 0  # in Redis before its first event, at most
+    begun: Callable[[], bool] | None = None  # when the clock starts, where keys do not tell
 
 
 class Course(NamedTuple):
@@ -77,7 +77,7 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
 
 def run(rig: Rig, contender: Contender, wanted: int) -> Course:
     """Return the course of a contender that has just been started."""
-    begun = contender.begun or (lambda: rig.redis.dbsize() > _FIRST_KEYS)
+    begun = contender.begun or (lambda: rig.redis.dbsize() > contender.first_keys)
     _await(begun, contender, _START_SECONDS, "took no event")
     started = changed = told = time.monotonic()
     before = _usage(rig, contender)
