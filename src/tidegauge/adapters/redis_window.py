@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import redis
 from redis import exceptions
 
+from tidegauge.adapters import redis_client
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import COUNTER_NAMES, Arrival, Orphan, OutcomeRow, Resolution, Rules, Side, Verdict
 
@@ -51,7 +52,9 @@ _UNAVAILABLE = (
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
-    exceptions.ClusterDownError,
+    exceptions.ClusterError,
+    exceptions.AskError,  # and MovedError: slots move faster than the client finds them
+    exceptions.RedisClusterException,
     exceptions.TryAgainError,
 )
 # Error codes of the protocol, the first word of a reply, for which redis-py has no class.
@@ -153,13 +156,8 @@ class RedisWindow:
         prefix: str = "tgw",
         timeout_seconds: float = 5.0,
     ) -> RedisWindow:
-        """Return the window at a URL; no call is made yet. Raises ConfigError for an unusable URL."""
-        try:
-            client = redis.Redis.from_url(
-                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-            )
-        except ValueError as error:
-            raise ConfigError(f"redis.url: {error}") from error
+        """Return the window at a URL; see `redis_client.connect`."""
+        client = redis_client.connect(url, timeout_seconds)
         return cls(client, rules, shards, buckets, prefix)
 
     def close(self) -> None:
@@ -443,7 +441,7 @@ def _executed(pipeline: Any) -> list[Any]:
 def _translated(call: Callable[[], Answer]) -> Any:
     try:
         return call()
-    except exceptions.RedisError as error:
+    except (exceptions.RedisError, exceptions.RedisClusterException) as error:
         raise _translation(error) from error
 
 
