@@ -72,8 +72,7 @@ def answers(
     numbers = np.array(predictions, np.float64)
     for place in np.flatnonzero(np.abs(numbers) > EXACT_INTEGER).tolist():
         special[place] = (predictions[place], probas[place])
-    columns = (np.array(column, np.float64) for column in (probas, values))
-    return Answers(contexts, numbers, *columns, special)
+    return Answers(contexts, numbers, np.array(probas, np.float64), np.array(values, np.float64), special)
 
 
 def pack_answers(found: Answers) -> list[bytes]:
@@ -104,7 +103,8 @@ def unpack_answers(payloads: Sequence[bytes]) -> Answers:
     count = len(payloads)
     kinds = np.frombuffer(b"".join([payload[:1] for payload in payloads]), np.uint8)
     contexts = [b""] * count
-    found = Answers(contexts, *(np.full(count, np.nan) for _ in range(3)), {})
+    numbers, scores, values = np.full((3, count), np.nan)
+    found = Answers(contexts, numbers, scores, values, {})
     for kind in np.unique(kinds).tolist():
         places = np.flatnonzero(kinds == kind)
         own = [payloads[place] for place in places.tolist()]
@@ -125,7 +125,8 @@ def unpack_predicted(payload: bytes, predicted_at_ms: int) -> Predicted:
     """Return a prediction equal to the one that `pack_predicted` packed."""
     found = unpack_answers([payload])
     number, score, value = (
-        None if np.isnan(column[0]) else float(column[0]) for column in (found.numbers, found.scores, found.values)
+        None if np.isnan(column[0]) else float(column[0])
+        for column in (found.numbers, found.scores, found.values)
     )
     prediction, proba = found.special.get(0, (number, score))
     assert prediction is not None  # what is no number is special

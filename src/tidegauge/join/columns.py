@@ -98,7 +98,8 @@ class Matched(NamedTuple):
     offsets: Ints
 
 
-_NOTHING_MATCHED = Matched(*(np.zeros(0, np.int64) if name != "predicted" else () for name in Matched._fields))
+_NO_INTS = np.zeros(0, np.int64)
+_NOTHING_MATCHED = Matched(_NO_INTS, (), _NO_INTS, _NO_INTS, _NO_INTS)
 
 
 @dataclass(frozen=True, slots=True)
