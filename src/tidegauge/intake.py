@@ -35,6 +35,11 @@ class Intake(Generic[Message]):
     at_ms: Ints  # [m]
     rejected: dict[int, Rejected]  # the other n - m, by place
 
+    def move(self, places: Ints) -> None:
+        """Let the messages [n] be those at these places [n] among others."""
+        self.places = places[self.places]
+        self.rejected = {int(places[place]): reason for place, reason in self.rejected.items()}
+
     def reject(self, reasons: dict[int, Rejected]) -> None:
         """Take events out, by place among the messages."""
         if reasons:

@@ -22,17 +22,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, WentBack
-from tidegauge.events import Decoder, LabelEvent, PredictionEvent
-from tidegauge.join import Arrival, Resolution, Side, key_of, pack_labelled, pack_predicted
+from tidegauge.events import Decoder
+from tidegauge.join import Resolutions, Side
 from tidegauge.ports import JoinGroup, Ownership, Partition, Patience, Producer, Record, Store, Window, ends
 from tidegauge.records import DeadLetter
+from tidegauge.stages.batch import Batch, Contexts, decoded
 from tidegauge.stages.refill import Refill
-from tidegauge.stages.rows import Event, Resolved, Rows, letters, orphan_letter
+from tidegauge.stages.rows import Resolved, Rows, letters, orphan_letter
 
 Answer = TypeVar("Answer")
 
@@ -64,6 +66,7 @@ class JoinStage:
         self._patience = patience
         self._clock = clock
         self._decoder = Decoder(settings.limits)
+        self._contexts = Contexts(self._admit)
         self._sides = {names.predictions: Side.PREDICTION, names.labels: Side.LABEL}
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
@@ -95,20 +98,19 @@ class JoinStage:
             return 0
 
     def _work(self, records: list[Record]) -> int:
-        events = [self._decode(record) for record in records]  # 2
+        batch = self._decode(records)  # 2
         self._keep(self._remember_versions)
         self._keep(lambda: self._wake(ends(records)))
-        resolutions = self._keep(lambda: self._resolve(events))  # 3
-        batch = list(map(self._resolved, events, resolutions))
-        self._send_blocks(batch)  # 4, 5
+        resolved = self._keep(lambda: self._resolve(batch))  # 3
+        self._send_blocks(resolved)  # 4, 5
         orphans = self._keep(self._window.outbox)
-        self._send(letters(batch))
+        self._send(letters(resolved))
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
         self._note(records)
         self._keep(self._commit)  # 7
-        self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(events)))  # 8
+        self._watermark_ms = self._keep(lambda: self._window.watermark(self._advances(batch)))  # 8
         self._keep(lambda: self._window.sweep(self._watermark_ms, _SWEEP_BUCKETS))
         self._keep(self._publish)
         return len(records)
@@ -129,23 +131,8 @@ class JoinStage:
         """Return what a call to a server returns, and hold still while the server is away."""
         return self._patience.keep(call, self._consumer.rest)
 
-    def _decode(self, record: Record) -> Event:
-        side = self._sides[record.topic]
-        found: PredictionEvent | LabelEvent | Rejected
-        try:
-            if side is Side.PREDICTION:
-                found = self._decoder.prediction(record.value, record.timestamp_ms)
-                self._admit(found.predicted.model_id, found.predicted.model_version)
-                at_ms, payload = found.predicted.predicted_at_ms, pack_predicted(found.predicted)
-            else:
-                found = self._decoder.label(record.value, record.timestamp_ms)
-                at_ms, payload = found.labelled_at_ms, pack_labelled(found.labelled)
-        except Rejected as rejected:
-            refused = Arrival(side, b"", record.partition, record.offset, 0, b"", rejected=True)
-            return Event(record, rejected, refused)
-        name = found.prediction_id
-        arrival = Arrival(side, key_of(name), record.partition, record.offset, at_ms, payload, name)
-        return Event(record, found, arrival)
+    def _decode(self, records: list[Record]) -> Batch:
+        return decoded(records, self._sides, self._decoder, self._contexts)
 
     def _admit(self, model_id: str, version: str) -> None:
         """Know a model version from now on, or raise Rejected where there are too many."""
@@ -173,23 +160,22 @@ class JoinStage:
             self._window.watermark({_mark(each): 0 for each in woken})
             self._idle -= woken
 
-    def _resolve(self, events: list[Event]) -> list[Resolution]:
-        arrivals = [event.arrival for event in events]
-        return self._window.apply(arrivals, self._watermark_ms, self._known)
-
-    def _send_blocks(self, batch: list[Resolved]) -> None:
-        for partition, block in Rows(self._partitions).blocks(batch):
-            encoded = block_codec.encode(block)
-            self._producer.send(self._settings.topics.observations, encoded, None, partition)
-
-    def _resolved(self, event: Event, resolution: Resolution) -> Resolved:
-        """Return an event with what became of it.
+    def _resolve(self, batch: Batch) -> Resolved:
+        """Return a batch with what became of it.
 
         What the window tells again has the trigger it had. What is new to it may still have been delivered
         before: by a worker that crashed before it committed, while the window lost that too.
         """
-        until = self._again_until.get((event.record.topic, event.record.partition), 0)
-        return Resolved(event, resolution, event.record.offset < until and not resolution.replay)
+        found = self._window.apply(batch.arrivals, self._watermark_ms, self._known)
+        resolutions = Resolutions.of(batch.arrivals, found)
+        until = np.array([self._again_until.get(source, 0) for source in batch.sources], np.int64)
+        again = (batch.arrivals.offsets < until[batch.source]) & ~resolutions.replayed
+        return Resolved(batch, resolutions, again)
+
+    def _send_blocks(self, resolved: Resolved) -> None:
+        for partition, block in Rows(resolved, self._contexts, self._partitions).blocks():
+            encoded = block_codec.encode(block)
+            self._producer.send(self._settings.topics.observations, encoded, None, partition)
 
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
@@ -209,20 +195,16 @@ class JoinStage:
             if self._consumer.commit(self._to_commit):
                 self._to_commit.clear()
 
-    def _advances(self, events: list[Event]) -> dict[str, int | None]:
+    def _advances(self, batch: Batch) -> dict[str, int | None]:
         """Return how far each source has come in event time, None where it has been read to its end."""
         advances: dict[str, int | None] = {}
         self._idle.clear()
-        for partition in self._next.keys() - ends(event.record for event in events).keys():
+        for partition in self._next.keys() - set(batch.sources):
             end = self._consumer.end_offset(partition)
             if end is not None and self._next[partition] >= end:
                 advances[_mark(partition)] = None
                 self._idle.add(partition)
-        for record, _, arrival in events:
-            if not arrival.rejected:
-                source = _mark((record.topic, record.partition))
-                advances[source] = max(arrival.at_ms, advances.get(source) or 0)
-        return advances
+        return advances | {_mark(source): at_ms for source, at_ms in batch.advances().items()}
 
     def _publish(self) -> None:
         now = self._clock()
@@ -336,15 +318,16 @@ class JoinStage:
             self._apply_again(refill, wanted)
 
     def _apply_again(self, refill: Refill, records: list[Record]) -> None:
-        events = [self._decode(record) for record in records]
+        batch = self._decode(records)
         self._remember_versions()
-        resolutions = self._resolve(events)
-        batch = [
-            Resolved(event, refill.remaining(event.arrival, resolution), again=True)
-            for event, resolution in zip(events, resolutions, strict=True)
+        found = [
+            refill.remaining(arrival, resolution)
+            for arrival, resolution in zip(batch.arrivals, self._resolve(batch).resolutions, strict=True)
         ]
-        self._send_blocks(batch)
-        self._send(letters(batch))
+        again = np.ones(len(records), np.bool_)
+        resolved = Resolved(batch, Resolutions.of(batch.arrivals, found), again)
+        self._send_blocks(resolved)
+        self._send(letters(resolved))
         self._producer.flush(_FLUSH_SECONDS)
         self._known |= {self._source(each): offset - 1 for each, offset in ends(records).items()}
 
