@@ -188,15 +188,7 @@ def _outcomes(resolutions: Resolutions, arrivals: Arrivals, contexts: Contexts) 
     labelled_at_ms, revisions, signs = arrivals.at_ms[places], np.zeros(count, np.int32), np.ones(count)
     if resolutions.others:
         others = [
-            (
-                place,
-                each.predicted,
-                each.predicted_at_ms,
-                row.label,
-                row.labelled_at_ms,
-                row.revision,
-                row.sign,
-            )
+            (place, each.predicted, each.predicted_at_ms, *row)
             for place, each in resolutions.others.items()
             for row in each.outcomes
         ]
@@ -214,7 +206,7 @@ def _outcomes(resolutions: Resolutions, arrivals: Arrivals, contexts: Contexts) 
         )
         predicted, labels = (
             [both[index] for index in order.tolist()]
-            for both in (predicted + [*more[1]], labels + [*more[3]])
+            for both in ([*predicted, *more[1]], [*labels, *more[6]])
         )
     found = unpack_answers(predicted)
     numbers = contexts.of_packed(found.contexts)
