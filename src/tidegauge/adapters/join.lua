@@ -22,7 +22,7 @@ local PREDICTION, BY_PREDICTION, NEWEST, LABELS, FIELDS = 1, 2, 4, 8, 16
 local FIELD_BYTES, MOST_FIELDS = 64, 4
 local WAITING, MATCHED, DUPLICATE, CORRECTED = 0, 1, 2, 3
 local SUPERSEDED, LATE, REJECTED, REPLAY = 4, 5, 6, 7
-local OWN_LABEL, EMIT_PREDICTION, IS_REPLAY, HAS_ROWS = 8, 16, 32, 64
+local OWN_EVENT, EMIT_PREDICTION, IS_REPLAY, HAS_ROWS = 8, 16, 32, 64
 local EXPIRED, ORPHAN, RECEIVED = 7, 8, 9  -- counters that are no verdict of an event
 local COUNTERS = {
   [0] = 'waiting', 'matched', 'duplicate', 'corrected', 'superseded', 'late', 'rejected', 'expired', 'orphan', 'received',
@@ -255,6 +255,12 @@ local function add_rows(entry, revision)
   return HAS_ROWS
 end
 
+-- The one row of revision 0 where the event is one half of it: the other half, from its position on.
+local function add_half(other)
+  rows[#rows + 1] = other[2] .. other[3]
+  return HAS_ROWS + OWN_EVENT
+end
+
 local function insert_sorted(labels, event)
   local place = #labels + 1
   while place > 1 and older(event, labels[place - 1]) do
@@ -285,7 +291,7 @@ local function prediction_meets_labels(entry, event)
     move_waiting(LABEL_SIDE, after)
   end
   entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
-  return MATCHED, EMIT_PREDICTION + add_rows(entry, 0), true
+  return MATCHED, EMIT_PREDICTION + add_half(inside[first]), true
 end
 
 local function label_meets_labels(entry, event)
@@ -333,7 +339,7 @@ local function settle_simple(value, side, at_ms, body, id)
   move_waiting(PREDICTION_SIDE, MATCHED)
   rows[#rows + 1] = prediction
   local length = pack('>I3', #prediction - POSITION_BYTES)
-  return MATCHED, HAS_ROWS + OWN_LABEL, char(PREDICTION + LABELS) .. length .. prediction .. label
+  return MATCHED, HAS_ROWS + OWN_EVENT, char(PREDICTION + LABELS) .. length .. prediction .. label
 end
 
 -- Returns verdict, flags and the entry's value afterwards.
@@ -355,7 +361,7 @@ local function tell_again(value, side, event)
   local prediction, labels = entry.prediction, entry.labels
   if side == PREDICTION_SIDE then
     if not prediction or not same_source(prediction, event) then return REPLAY, 0 end
-    if entry.by_prediction then return REPLAY, EMIT_PREDICTION + add_rows(entry, 0) end
+    if entry.by_prediction then return REPLAY, EMIT_PREDICTION + add_half(labels[1]) end
     return REPLAY, EMIT_PREDICTION
   end
   for index, label in ipairs(labels) do

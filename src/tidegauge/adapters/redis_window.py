@@ -60,7 +60,7 @@ _OFFSET = Struct(">BHQ")
 _SOURCE = Struct(">HHI")  # partition, offset in two and four bytes
 _ROW = Struct(">Hb")
 _REJECTED_EVENT = 2
-_OWN_LABEL, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
+_OWN_EVENT, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
 _POSITION_BYTES = _POSITION.itemsize
 
 _UNAVAILABLE = (
@@ -202,7 +202,9 @@ class RedisWindow:
         keys = np.frombuffer(arrivals.keys, np.uint8).reshape(count, KEY_BYTES)
         place = np.ascontiguousarray(keys[:, : _PLACE.itemsize]).view(_PLACE)[:, 0]
         shards = np.where(arrivals.rejected, arrivals.partitions, place["shard"]) % self._shards
-        names = [name.encode() for name in arrivals.names]
+        names = [b""] * count  # of labels alone: they may become orphans
+        for at in np.flatnonzero(arrivals.sides == Side.LABEL).tolist():
+            names[at] = arrivals.names[at].encode()
         heads = np.zeros(count, _EVENT)
         heads["side"] = arrivals.sides + _REJECTED_EVENT * arrivals.rejected
         heads["bucket"] = np.where(arrivals.rejected, 0, place["bucket"] % self._buckets)
@@ -327,30 +329,44 @@ def _resolutions(arrivals: Arrivals, order: Ints, replies: Sequence[Any]) -> Res
     codes[order] = np.frombuffer(b"".join([reply[0] for reply in replies]), np.uint8)
     texts = [text for reply in replies for text in reply[1:]]
     where = order[codes[order] >= _HAS_ROWS]
-    own = codes[where] & _OWN_LABEL > 0
+    own = codes[where] & _OWN_EVENT > 0
     found = Resolutions(
-        arrivals,
         codes % len(VERDICTS),
         codes & _EMIT_PREDICTION > 0,
         codes & _IS_REPLAY > 0,
-        _matched(where[own], list(compress(texts, own.tolist()))),
+        _matched(arrivals, where[own], list(compress(texts, own.tolist()))),
     )
     others = zip(where[~own].tolist(), compress(texts, (~own).tolist()), strict=True)
     found.others.update({place: _with_rows(found[place], text) for place, text in others})
     return found
 
 
-def _matched(places: Ints, texts: list[bytes]) -> Matched:
+def _matched(arrivals: Arrivals, places: Ints, texts: list[bytes]) -> Matched:
+    """Return the outcomes of which the arrivals at these places are one half, and the texts the other."""
     order = np.argsort(places)
     places, texts = places[order], [texts[at] for at in order.tolist()]
     positions = np.frombuffer(b"".join([text[:_POSITION_BYTES] for text in texts]), _POSITION)
+    met, met_ms = [text[_POSITION_BYTES:] for text in texts], _wide(positions["at_ms"])
+    own, own_ms = [arrivals.payloads[place] for place in places.tolist()], arrivals.at_ms[places]
+    labels = arrivals.sides[places] == Side.LABEL
+    predicted, labelled = (met, own) if labels.all() else _sorted_out(labels.tolist(), met, own)
     return Matched(
         places,
-        [text[_POSITION_BYTES:] for text in texts],
-        _wide(positions["at_ms"]),
+        predicted,
+        np.where(labels, met_ms, own_ms),
+        labelled,
+        np.where(labels, own_ms, met_ms),
         positions["partition"].astype(np.int64),
         _wide(positions["offset"]),
     )
+
+
+def _sorted_out(
+    labels: list[bool], met: Sequence[bytes], own: Sequence[bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    halves = zip(labels, met, own, strict=True)
+    pairs = [(other, mine) if label else (mine, other) for label, other, mine in halves]
+    return [predicted for predicted, _ in pairs], [labelled for _, labelled in pairs]
 
 
 def _wide(parts: NDArray[Any]) -> Ints:

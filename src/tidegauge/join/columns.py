@@ -89,24 +89,25 @@ class Arrivals(Sequence[Arrival]):
 
 
 class Matched(NamedTuple):
-    """Labels [n] that met a waiting prediction: each is that prediction's first revision."""
+    """Outcomes [n] of revision 0, each completed by an arrival that is one half of it."""
 
-    places: Ints  # of the labels among the arrivals
+    places: Ints  # of the arrivals, ascending
     predicted: Sequence[bytes]
     predicted_at_ms: Ints
-    partitions: Ints  # of the predictions
+    labels: Sequence[bytes]
+    labelled_at_ms: Ints
+    partitions: Ints  # of the other half
     offsets: Ints
 
 
 _NO_INTS = np.zeros(0, np.int64)
-_NOTHING_MATCHED = Matched(_NO_INTS, (), _NO_INTS, _NO_INTS, _NO_INTS)
+_NOTHING_MATCHED = Matched(_NO_INTS, (), _NO_INTS, (), _NO_INTS, _NO_INTS, _NO_INTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolutions(Sequence[Resolution]):
     """Columns [n] of `Resolution`: the ordinary matches as columns, other outcomes each by itself."""
 
-    arrivals: Sequence[Arrival]
     verdicts: Bytes  # places in VERDICTS
     emitted: Flags  # the prediction is to be emitted
     replayed: Flags
@@ -114,12 +115,11 @@ class Resolutions(Sequence[Resolution]):
     others: dict[int, Resolution] = field(default_factory=dict)  # with outcomes, by place
 
     @classmethod
-    def of(cls, arrivals: Sequence[Arrival], resolutions: Sequence[Resolution]) -> Resolutions:
+    def of(cls, resolutions: Sequence[Resolution]) -> Resolutions:
         """Return the columns of resolutions, whatever they come in."""
         if isinstance(resolutions, Resolutions):
             return resolutions
         return cls(
-            arrivals,
             np.array([_CODES[each.verdict] for each in resolutions], np.uint8),
             np.array([each.emit_prediction for each in resolutions], np.bool_),
             np.array([each.replay for each in resolutions], np.bool_),
@@ -151,9 +151,10 @@ class Resolutions(Sequence[Resolution]):
         at = int(np.searchsorted(self.matched.places, place))
         if at == len(self.matched.places) or self.matched.places[at] != place:
             return found
-        label, matched = self.arrivals[place], self.matched
+        matched = self.matched
+        outcome = OutcomeRow(0, 1, int(matched.labelled_at_ms[at]), matched.labels[at])
         return found._replace(
-            outcomes=(OutcomeRow(0, 1, label.at_ms, label.payload),),
+            outcomes=(outcome,),
             predicted=matched.predicted[at],
             predicted_at_ms=int(matched.predicted_at_ms[at]),
             partner=(int(matched.partitions[at]), int(matched.offsets[at])),

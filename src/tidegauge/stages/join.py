@@ -167,7 +167,7 @@ class JoinStage:
         before: by a worker that crashed before it committed, while the window lost that too.
         """
         found = self._window.apply(batch.arrivals, self._watermark_ms, self._known)
-        resolutions = Resolutions.of(batch.arrivals, found)
+        resolutions = Resolutions.of(found)
         until = np.array([self._again_until.get(source, 0) for source in batch.sources], np.int64)
         again = (batch.arrivals.offsets < until[batch.source]) & ~resolutions.replayed
         return Resolved(batch, resolutions, again)
@@ -325,7 +325,7 @@ class JoinStage:
             for arrival, resolution in zip(batch.arrivals, self._resolve(batch).resolutions, strict=True)
         ]
         again = np.ones(len(records), np.bool_)
-        resolved = Resolved(batch, Resolutions.of(batch.arrivals, found), again)
+        resolved = Resolved(batch, Resolutions.of(found), again)
         self._send_blocks(resolved)
         self._send(letters(resolved))
         self._producer.flush(_FLUSH_SECONDS)

@@ -17,7 +17,6 @@ from tidegauge.events import dead_letter
 from tidegauge.join import (
     KEY_BYTES,
     Answers,
-    Arrivals,
     Orphan,
     Resolutions,
     Verdict,
@@ -70,7 +69,7 @@ class Rows:
         batch, resolutions, self._again = resolved
         self._batch = batch
         self._contexts = contexts.all
-        self._outcomes = _outcomes(resolutions, batch.arrivals, contexts)
+        self._outcomes = _outcomes(resolutions, contexts)
         self._emitted = np.flatnonzero(resolutions.emitted[batch.predictions.places])
         self._hashes = np.frombuffer(batch.arrivals.keys, "<u8")[:: KEY_BYTES // 8]
         self._partitions = partitions
@@ -180,12 +179,12 @@ def orphan_letter(orphan: Orphan, topic: str) -> DeadLetter:
     return dead_letter(rejected, topic, orphan.partition, orphan.offset, prediction_id=orphan.prediction_id)
 
 
-def _outcomes(resolutions: Resolutions, arrivals: Arrivals, contexts: Contexts) -> _Outcomes:
+def _outcomes(resolutions: Resolutions, contexts: Contexts) -> _Outcomes:
     matched = resolutions.matched
     count = len(matched.places)
     places, predicted, at_ms = matched.places, list(matched.predicted), matched.predicted_at_ms
-    labels = [arrivals.payloads[place] for place in places.tolist()]
-    labelled_at_ms, revisions, signs = arrivals.at_ms[places], np.zeros(count, np.int32), np.ones(count)
+    labels, labelled_at_ms = list(matched.labels), matched.labelled_at_ms
+    revisions, signs = np.zeros(count, np.int32), np.ones(count)
     if resolutions.others:
         others = [
             (place, each.predicted, each.predicted_at_ms, *row)
