@@ -17,6 +17,7 @@ _ZOMBIE_SECONDS = 15.0
 _OUTAGE_SECONDS = 4.0
 _LOST_SECONDS = 1.0  # of what Redis acknowledged
 _SMALL_MEMORY = "1mb"
+_PUBLISHED_SECONDS = 3.0  # monitor.publish_seconds is over by then
 
 
 def calm(trial: Trial) -> None:
@@ -269,13 +270,15 @@ KILLING = ("kill-applied", "kill-produced", "kill-delivered", "kill-saved", "kil
 
 
 def without_fence(trial: Trial) -> None:
-    """The zombie dies with its stale write, or it would join again and its successor set things right."""
+    """Zombie and successor die, or the successor would notice the stale write and set things right."""
     sleeper = trial.hire("monitor", point="publishing", passage=30, then="last", without="fence")
     trial.hire("join,control")
     trial.begin()
     trial.await_stop(sleeper)
-    trial.hire("monitor")
+    successor = trial.hire("monitor")
     trial.settle()
+    time.sleep(_PUBLISHED_SECONDS)
+    trial.kill(successor)
     sleeper.signal(signal.SIGCONT)
     trial.await_death(sleeper)
 

@@ -131,7 +131,7 @@ class Trial:
 
     def begin(self, share: float = 0.0) -> None:
         """Start the stream once workers have the partitions; return when that share of it is joined."""
-        claimed = ("tgw:watermarks", *(f"tgs:{{{number}}}:epoch" for number in range(PARTITIONS)))
+        claimed = ("tgw:{0}:marks", *(f"tgs:{{{number}}}:epoch" for number in range(PARTITIONS)))
         store = self.rig.client()
         if not wait(lambda: store.exists(*claimed) == len(claimed), _POINT_SECONDS):
             self.findings.broken.append(f"no worker had the partitions after {_POINT_SECONDS:.0f} s")

@@ -22,7 +22,7 @@ from confluent_kafka import (
 
 from tidegauge.config import Kafka
 from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
-from tidegauge.ports import Ownership, Partition, Record
+from tidegauge.ports import Committed, Ownership, Partition, Record
 
 # Reasons in operations: librdkafka waits a second after a full queue, which shows as stalls.
 _CONSUMER = {
@@ -113,8 +113,8 @@ class BatchConsumer:
             return int(high) if high >= 0 else None
         return None
 
-    def committed(self, topic: str) -> dict[int, int]:
-        """Return the offsets that the group has committed, of every partition of a topic.
+    def committed(self, topic: str) -> dict[int, Committed]:
+        """Return what the group has committed, of every partition of a topic.
 
         Raises Unavailable where the broker does not answer.
         """
@@ -126,29 +126,35 @@ class BatchConsumer:
             answered = self._consumer.committed(asked, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
-        return {each.partition: each.offset for each in answered if each.offset >= 0}
+        return {
+            each.partition: Committed(each.offset, each.metadata or "")
+            for each in answered
+            if each.offset >= 0
+        }
 
-    def first_offset(self, partition: Partition) -> int:
-        """Return the offset of the oldest record that the topic still has.
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        """Return the offset of the oldest record that the topic still has, and that after the newest.
 
         Raises Unavailable where the broker does not answer.
         """
         try:
-            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_ANSWER_SECONDS)
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*partition), timeout=_ANSWER_SECONDS
+            )
         except KafkaException as error:
             raise _translated(error) from error
-        return int(low)
+        return int(low), int(high)
 
-    def commit(self, next_offsets: Mapping[Partition, int]) -> bool:
+    def commit(self, offsets: Mapping[Partition, Committed]) -> bool:
         """Store for the group the offsets to read next; return False where the partitions have moved on.
 
         Raises Unavailable where the broker does not answer.
         """
-        if not next_offsets:
+        if not offsets:
             return True
-        offsets = [TopicPartition(*part, offset) for part, offset in next_offsets.items()]
+        stored = [TopicPartition(*part, offset, note) for part, (offset, note) in offsets.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._consumer.commit(offsets=stored, asynchronous=False)
         except KafkaException as error:
             if error.args[0].code() in _MOVED_ON:
                 return False

@@ -112,7 +112,7 @@ class Resolutions(Sequence[Resolution]):
     emitted: Flags  # the prediction is to be emitted
     replayed: Flags
     matched: Matched = _NOTHING_MATCHED
-    others: dict[int, Resolution] = field(default_factory=dict)  # with outcomes, by place
+    others: dict[int, Resolution] = field(default_factory=dict)  # with outcomes, or some instead
 
     @classmethod
     def of(cls, resolutions: Sequence[Resolution]) -> Resolutions:
@@ -123,7 +123,7 @@ class Resolutions(Sequence[Resolution]):
             np.array([_CODES[each.verdict] for each in resolutions], np.uint8),
             np.array([each.emit_prediction for each in resolutions], np.bool_),
             np.array([each.replay for each in resolutions], np.bool_),
-            others={place: each for place, each in enumerate(resolutions) if each.outcomes},
+            others={place: each for place, each in enumerate(resolutions) if each.outcomes or each.instead},
         )
 
     def refused(self, verdicts: Iterable[Verdict]) -> list[tuple[int, Verdict]]:

@@ -110,15 +110,14 @@ class Batch(NamedTuple):
     sizes: Ints  # [n] bytes
     rejected: dict[int, Rejected]  # by place
 
-    def advances(self) -> dict[Partition, int]:
-        """Return the greatest event time of each source that has an event which may be used."""
+    def reached(self) -> dict[Partition, int | None]:
+        """Return the newest time of each source, None where every event of it was rejected."""
         used, at_ms = ~self.arrivals.rejected, self.arrivals.at_ms
-        greatest = {}
+        reached: dict[Partition, int | None] = {}
         for number, source in enumerate(self.sources):
             times = at_ms[used & (self.source == number)]
-            if len(times):
-                greatest[source] = int(times.max())
-        return greatest
+            reached[source] = int(times.max()) if len(times) else None
+        return reached
 
 
 def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:

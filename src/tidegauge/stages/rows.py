@@ -69,7 +69,7 @@ class Rows:
         batch, resolutions, self._again = resolved
         self._batch = batch
         self._contexts = contexts.all
-        self._outcomes = _outcomes(resolutions, contexts)
+        self._outcomes = _outcomes(resolutions, self._again, contexts)
         self._emitted = np.flatnonzero(resolutions.emitted[batch.predictions.places])
         self._hashes = np.frombuffer(batch.arrivals.keys, "<u8")[:: KEY_BYTES // 8]
         self._partitions = partitions
@@ -179,18 +179,18 @@ def orphan_letter(orphan: Orphan, topic: str) -> DeadLetter:
     return dead_letter(rejected, topic, orphan.partition, orphan.offset, prediction_id=orphan.prediction_id)
 
 
-def _outcomes(resolutions: Resolutions, contexts: Contexts) -> _Outcomes:
+def _outcomes(resolutions: Resolutions, again: NDArray[np.bool_], contexts: Contexts) -> _Outcomes:
     matched = resolutions.matched
     count = len(matched.places)
     places, predicted, at_ms = matched.places, list(matched.predicted), matched.predicted_at_ms
     labels, labelled_at_ms = list(matched.labels), matched.labelled_at_ms
     revisions, signs = np.zeros(count, np.int32), np.ones(count)
-    if resolutions.others:
-        others = [
-            (place, each.predicted, each.predicted_at_ms, *row)
-            for place, each in resolutions.others.items()
-            for row in each.outcomes
-        ]
+    others = [
+        (place, each.predicted, each.predicted_at_ms, *row)
+        for place, each in resolutions.others.items()
+        for row in (*each.outcomes, *(each.instead if again[place] else ()))
+    ]
+    if others:
         more: Any = list(zip(*others, strict=True))
         order = np.argsort(np.concatenate((places, more[0])), kind="stable")
         places, at_ms, labelled_at_ms, revisions, signs = (
