@@ -29,7 +29,7 @@ from tidegauge.config import Settings
 from tidegauge.errors import Rejected, WentBack
 from tidegauge.events import Decoder
 from tidegauge.join import Resolutions, Side
-from tidegauge.ports import JoinGroup, Patience, Producer, Record, Store, Window, ends
+from tidegauge.ports import JoinGroup, Patience, Producer, Record, Store, Window
 from tidegauge.records import DeadLetter
 from tidegauge.stages.batch import Batch, Contexts, decoded
 from tidegauge.stages.reading import Reading
@@ -90,7 +90,7 @@ class JoinStage:
         batch = self._decode(records)  # 2
         self._keep(self._remember_versions)
         self._keep(self._reading.begin)
-        self._keep(lambda: self._reading.wake(ends(records)))
+        self._keep(lambda: self._reading.wake(batch.sources))
         resolved = self._keep(lambda: self._resolve(batch))  # 3
         self._send_blocks(resolved)  # 4, 5
         orphans = self._keep(self._window.outbox)
