@@ -125,7 +125,7 @@ class SimConsumer:
         self.process.point("bounds")
         return 0, self.group.log.end(partition)
 
-    def committed(self, topic: str) -> dict[int, Committed]:
+    def committed(self, topic: str, partitions: int) -> dict[int, Committed]:
         self.process.point("committed")
         group = self.group
         return {

@@ -1,7 +1,8 @@
 """Kafka: batches in, rows out, and the topics themselves. The one importer of confluent_kafka's clients.
 
 A `BatchConsumer` belongs to the thread that made it: from confluent-kafka 2.16 a call from another
-thread waits behind `consume()`.
+thread waits behind `consume()`. In its callbacks it may be asked for offsets, but not for metadata: the
+client forgets there which call it is in, and a second callback of that call aborts the process.
 """
 
 from __future__ import annotations
@@ -68,7 +69,6 @@ class BatchConsumer:
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._held: list[Record] = []  # came while resting
-        self._partitions: dict[str, list[int]] = {}  # of topics asked about, as of the last rebalance
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -116,16 +116,13 @@ class BatchConsumer:
             return int(high) if high >= 0 else None
         return None
 
-    def committed(self, topic: str) -> dict[int, Committed]:
-        """Return what the group has committed, of every partition of a topic.
+    def committed(self, topic: str, partitions: int) -> dict[int, Committed]:
+        """Return what the group has committed of the partitions of a topic.
 
         Raises Unavailable where the broker does not answer.
         """
+        asked = [TopicPartition(topic, partition) for partition in range(partitions)]
         try:
-            if topic not in self._partitions:
-                found = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
-                self._partitions[topic] = list(found.partitions)
-            asked = [TopicPartition(topic, partition) for partition in self._partitions[topic]]
             answered = self._consumer.committed(asked, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
@@ -176,7 +173,6 @@ class BatchConsumer:
         return [_record(message) for message in messages if _is_data(message)]
 
     def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
-        self._partitions.clear()
         starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
         for each in gained:
             offset = starts.get((each.topic, each.partition))

@@ -22,6 +22,7 @@ import redis
 from numpy.typing import NDArray
 from redis import exceptions
 
+from tidegauge.adapters import redis_client
 from tidegauge.block import Ints
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import (
@@ -69,7 +70,9 @@ _UNAVAILABLE = (
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
-    exceptions.ClusterDownError,
+    exceptions.ClusterError,
+    exceptions.AskError,  # and MovedError: slots move faster than the client finds them
+    exceptions.RedisClusterException,
     exceptions.TryAgainError,
 )
 # Error codes of the protocol, the first word of a reply, for which redis-py has no class.
@@ -170,13 +173,8 @@ class RedisWindow:
         prefix: str = "tgw",
         timeout_seconds: float = 5.0,
     ) -> RedisWindow:
-        """Return the window at a URL; no call is made yet. Raises ConfigError for an unusable URL."""
-        try:
-            client = redis.Redis.from_url(
-                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-            )
-        except ValueError as error:
-            raise ConfigError(f"redis.url: {error}") from error
+        """Return the window at a URL; see `redis_client.connect`."""
+        client = redis_client.connect(url, timeout_seconds)
         return cls(client, rules, shards, buckets, prefix)
 
     def close(self) -> None:
@@ -490,7 +488,7 @@ def _executed(pipeline: Any) -> list[Any]:
 def _translated(call: Callable[[], Answer]) -> Any:
     try:
         return call()
-    except exceptions.RedisError as error:
+    except (exceptions.RedisError, exceptions.RedisClusterException) as error:
         raise _translation(error) from error
 
 

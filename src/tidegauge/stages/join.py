@@ -71,7 +71,7 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._published = 0.0
         self._partitions = producer.partitions(names.observations)
-        self._reading = Reading(settings.join, join_group, window, self._sides)
+        self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
 
     def step(self) -> int:
         """Take a batch through the stage; the numbers are those of the module's text."""

@@ -12,7 +12,7 @@ that was committed before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from tidegauge.config import Join
@@ -48,11 +48,19 @@ class Note(NamedTuple):
 class Reading:
     """The join's membership of its group. Calls raise Unavailable, and those to the window WentBack."""
 
-    def __init__(self, join: Join, join_group: JoinGroup, window: Window, sides: Mapping[str, Side]) -> None:
+    def __init__(
+        self,
+        join: Join,
+        join_group: JoinGroup,
+        window: Window,
+        sides: Mapping[str, Side],
+        partitions: Callable[[str], int],
+    ) -> None:
         self._batch = join.batch
         self._linger_seconds = join.linger_ms / 1_000
         self._window = window
         self._sides = sides
+        self._partitions = partitions  # of a topic, as the broker says now
         self._name = self._taken_under = window.recognise()
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._idle: set[Partition] = set()  # of the partitions owned: read to their end
@@ -238,7 +246,7 @@ class Reading:
         return {
             (topic, number): found
             for topic in self._sides
-            for number, found in self.consumer.committed(topic).items()
+            for number, found in self.consumer.committed(topic, self._partitions(topic)).items()
         }
 
 
