@@ -390,12 +390,14 @@ def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
     source = partner
     while at < len(text):
         revision, sign = _ROW.unpack_from(text, at)
-        labelled_at_ms, label, source, at = _event(text, at + _ROW.size)
+        labelled_at_ms, label, told_by, at = _event(text, at + _ROW.size)
         row = OutcomeRow(revision, sign, labelled_at_ms, label)
         if sign < 0:
             taken_back = row
             continue
         rows = instead if taken_back is not None and taken_back.revision == revision else outcomes
+        if rows is outcomes:
+            source = told_by
         rows += [row] if taken_back is None else [taken_back, row]
         taken_back = None
     return resolution._replace(
