@@ -89,6 +89,9 @@ def test_a_target_is_reached_missed_or_not_measured() -> None:
 def test_the_bounds_follow_from_the_cpu_of_a_million_events() -> None:
     assert "a million events cost 13 s of CPU" in targets.bounds(found())
     assert "can do 153846 events/s" in targets.bounds(found())
+    run = found()
+    run["cases"]["stages"] = case(90_000.0, each_cpu_s_per_million=[7.5, 3.5])
+    assert "JOIN takes 7.5 s of a million events and MONITOR 3.5" in targets.bounds(run)
     assert targets.bounds({"cases": {}, "machine": {"cores": 2}}) == ""
 
 
