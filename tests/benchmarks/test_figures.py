@@ -12,7 +12,7 @@ import pytest
 from benchmarks import sizing, targets
 from benchmarks.cases import full, quick
 from benchmarks.figures import RATIO_NAMES, Usage, cpu_per_million, line, overtaking, percentiles, ratios
-from benchmarks.report import markdown, replaced
+from benchmarks.report import PAGE, markdown, replaced
 from benchmarks.table import tables
 
 PURE = ("events", "figures", "table", "targets", "sizing", "arithmetic", "report")
@@ -112,6 +112,11 @@ def test_the_sizing_guide_follows_from_the_figures() -> None:
     assert "| 7 d | 11.27 GiB | 3.13 GiB |" in text
     assert "0.0 KiB of Redis and 4.0 KiB of its worker" in text
     assert sizing.text({"cases": {}, "ratios": {}}) == ""
+
+
+def test_the_page_has_one_place_for_figures() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert replaced(page, "figures of a run\n").count("figures of a run\n") == 1
 
 
 def test_percentiles_are_those_of_the_nearest_rank() -> None:
