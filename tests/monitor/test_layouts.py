@@ -1,0 +1,69 @@
+"""A new release reads the snapshots of the one before it, and says clearly what it cannot read."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.monitor.streams import Observed, binary, blocks, corrected
+from tidegauge.adapters import block_codec
+from tidegauge.block import Block
+from tidegauge.config import Drift, Limits, Model, Rule, Settings
+from tidegauge.config import Monitor as MonitorSettings
+from tidegauge.monitor import Monitor
+
+FIRST_LAYOUT = Path(__file__).with_name("snapshot-1.msgpack.gz")
+SEEN = 11  # blocks before the snapshot
+
+SETTINGS = Settings(
+    monitor=MonitorSettings(
+        count_windows=(50,),
+        time_windows=("1h",),
+        panes=2,
+        score_bins=20,
+        calibration_bins=5,
+        baseline_outcomes=60,
+        inference_outcomes=40,
+        recent_outcomes=300,
+    ),
+    rules=(Rule(metric="accuracy", window="50", min_samples=20, consecutive=2, every_outcomes=10),),
+    models={"churn": Model(segments=("country",))},
+    drift=Drift(reference_rows=50, min_samples=20, window="1h"),
+    limits=Limits(segment_values=2),
+)
+
+
+def stream() -> list[Observed]:
+    """Return what four models saw: scores, classes, numbers, and one whose task is still open."""
+    random = np.random.default_rng(1)
+    found = []
+    for i, one in enumerate(corrected(binary(400, seed=1, step_ms=20_000), every=9)):
+        country = (("country", "abcd"[i % 4]),)
+        fields = {"age": float(i % 7), "plan": "xyz"[i % 3]}
+        kinds = (
+            replace(one, segments=country, features=fields, latency_ms=3.0, kpis={"revenue": float(i)}),
+            replace(one, model="kind", prediction="abc"[i % 3], labels=("abc"[i % 2],), proba=None),
+            replace(one, model="price", prediction=i + random.normal(), labels=(float(i),), proba=None),
+            replace(one, model=f"new-{i // 80}", proba=None, version="v2"),
+        )
+        found.append(replace(kinds[i % 4], name=f"p{i}"))
+    return found
+
+
+def every() -> list[Block]:
+    return list(blocks(stream(), 20, late=4))
+
+
+# `snapshot-1.msgpack.gz` holds, compressed, what the release with layout 1 wrote after the first SEEN blocks:
+#   monitor = Monitor(SETTINGS)
+#   for block in every()[:SEEN]: monitor.observe(block)
+#   FIRST_LAYOUT.write_bytes(gzip.compress(block_codec.pack(monitor.state()), mtime=0))
+def test_a_snapshot_of_the_first_layout_goes_on_as_if_nothing_had_happened() -> None:
+    through, again = Monitor(SETTINGS), Monitor(SETTINGS)
+    found = [through.observe(block) for block in every()]
+    again.restore(block_codec.unpack(gzip.decompress(FIRST_LAYOUT.read_bytes())))
+    assert [again.observe(block) for block in every()[SEEN:]] == found[SEEN:]
+    assert again.report() == through.report()
