@@ -26,7 +26,7 @@ from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
 from tidegauge.records import Alert, Control
-from tidegauge.windows import RecentTable
+from tidegauge.windows import RecentTable, distinct, grouped
 
 STATE_VERSION = 1
 
@@ -52,21 +52,23 @@ class Monitor:
     def observe(self, block: Block) -> list[Alert]:
         """Count the observations of a block that were not counted before; return the alerts due."""
         block = self._new_rows(block)
-        touched: set[int] = set()
+        touched = [np.empty(0, np.int64)]
         if len(block.predictions.offset):
             expansion = self._roster.expand(block, block.predictions)
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
-            touched |= set(np.unique(expansion.series).tolist())
+            touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._watch.observe(ready.outcomes, errors)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
-            touched |= set(np.unique(expansion.series).tolist())
-        self._changed |= touched
-        return self._watch.evaluate(touched)
+            touched.append(expansion.series)
+        every = np.concatenate(touched)
+        series = every[distinct(every)[0]]
+        self._changed.update(series.tolist())
+        return self._watch.evaluate(series)
 
     def control(self, request: Control) -> list[Alert]:
         """Carry out a request; return the alerts it calls for."""
@@ -103,7 +105,10 @@ class Monitor:
                     }
         for number in models:
             model_id = self._roster.model_ids[number]
-            fields = report.model_fields(self._roster.models[number], self._tasks.held(model_id))
+            watermark_ms = int(self._roster.columns.watermark_ms[number])
+            fields = report.model_fields(
+                self._roster.models[number], watermark_ms, self._tasks.held(model_id)
+            )
             writes[keys.model_key(model_id)] = fields
         self._add_history(writes)
         self._changed.clear()
@@ -164,8 +169,9 @@ class Monitor:
         return block.select(_places(new), _places(fresh))
 
     def _note_hours(self, expansion: Expansion, at_ms: Ints) -> None:
-        pairs = np.stack((expansion.version, at_ms // HISTORY_PANE_MS), axis=1)
-        self._hours |= {(series, hour) for series, hour in np.unique(pairs, axis=0).tolist()}
+        groups = grouped(expansion.version, at_ms, at_ms, HISTORY_PANE_MS)
+        hours = groups.at_ms // HISTORY_PANE_MS
+        self._hours.update(zip(groups.series.tolist(), hours.tolist(), strict=True))
 
     def _metrics(self, series: int) -> dict[str, str]:
         parts = [{keys.UPDATED: str(self._roster.watermark(series))}]
@@ -185,7 +191,7 @@ class Monitor:
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
-        parts += [report.detector_fields(one) for one in self._watch.watched(series).detectors or ()]
+        parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tidegauge.block import Floats, Ints
-from tidegauge.windows.columns import Runs, grown
+from tidegauge.windows.columns import Runs, grown, smallest
 
 
 class Backlog:
@@ -52,18 +52,16 @@ class Backlog:
         """Return the plain state."""
         series = np.flatnonzero(self.count)
         counts = self.count[series]
-        rows = np.concatenate(
-            [
-                self._rows[0, :0] if len(self._rows) else np.zeros((0, self._rows.shape[2])),
-                *(self._rows[s, :n] for s, n in zip(series.tolist(), counts.tolist(), strict=True)),
-            ]
-        )
-        return {"series": series, "counts": counts, "rows": rows}
+        runs = Runs(np.repeat(series, counts))
+        rows = self._rows[runs.series[runs.place], runs.rank]
+        columns = [smallest(rows[:, column]) for column in range(rows.shape[1])]
+        return {"series": series, "counts": counts, "columns": columns}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned."""
         if len(state["series"]):
-            self.add(Runs(np.repeat(state["series"], state["counts"])), state["rows"])
+            rows = np.stack(state["columns"], axis=1).astype(np.float64)
+            self.add(Runs(np.repeat(state["series"], state["counts"])), rows)
 
     def _reach(self, runs: Runs) -> None:
         size = int(runs.series.max(initial=-1)) + 1
