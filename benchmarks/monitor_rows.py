@@ -22,7 +22,7 @@ from tidegauge.config import Settings
 from tidegauge.monitor import Monitor
 
 BLOCK_ROWS = 4_000
-WARM_BLOCKS = 4  # the first blocks decide the task and lay out the tables
+WARM_BLOCKS = 12  # the first blocks meet the models, decide their tasks and lay out the tables
 
 
 class Case(NamedTuple):
