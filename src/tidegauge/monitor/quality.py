@@ -81,11 +81,11 @@ class Quality:
         counts: list[list[int]] = found.tolist()
         return counts
 
-    def history(self, series: int, at_ms: int) -> dict[str, Value]:
-        """Return the metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
+    def history(self, series: int, at_ms: int, only: Collection[str]) -> dict[str, Value]:
+        """Return some metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
         ledger = self._ledgers.of_series(series)
         cells = None if ledger is None else ledger.history.pane(series, at_ms)
-        return {} if ledger is None or cells is None else self._named(ledger, series, cells, None)
+        return {} if ledger is None or cells is None else self._named(ledger, series, cells, only)
 
     def baseline(self, series: int) -> dict[str, Value] | None:
         """Return the metrics of the first outcomes, or None while there are too few."""

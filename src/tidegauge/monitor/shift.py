@@ -116,7 +116,7 @@ class Waiting:
 
     def coded(self, values: Floats, at_ms: Ints, strings: tuple[str, ...]) -> Floats:
         """Return rows [n, names + 1] whose texts have the codes of this backlog."""
-        rows = np.concatenate((values, at_ms[:, None]), axis=1)
+        rows = np.concatenate((values, at_ms[:, None].astype(np.float64)), axis=1)
         for column in self._texts:
             codes = values[:, column].astype(np.int64)
             first, place = distinct(codes)
@@ -171,15 +171,16 @@ class Shift:
         """Return of which series [n] a new pane has begun since they were last judged, and note it."""
         self._judged = grown(self._judged, int(series.max(initial=-1)) + 1, 0)
         pane = self._roster.watermarks(self._roster.columns.model[series]) // self._pane_ms + 1
-        known = np.zeros(len(series), np.bool_)
+        known: NDArray[np.bool_] = np.zeros(len(series), np.bool_)
         frozen = known.copy()
         for queue in self._queues.values():
             queue.reach(int(series.max(initial=-1)) + 1)
             known |= queue.room[series] > 0
             frozen |= queue.room[series] == _NEVER
-        due = known & (self._judged[series] != pane)
+        due: NDArray[np.bool_] = known & (self._judged[series] != pane)
         self._judged[series[due]] = pane[due]
-        return due & frozen
+        due &= frozen
+        return due
 
     def verdicts(self, series: int) -> list[Verdict]:
         """Return the verdict on each feature of a version and on its prediction."""
@@ -284,7 +285,8 @@ class Shift:
     ) -> None:
         binned = self._binned(kind, series)
         if kind == PREDICTION:
-            layout, values = prediction_matrix(*values.T, like=binned.name)
+            score, number, text = values.T
+            layout, values = prediction_matrix(score, number, text, binned.name)
             binned.name = layout.names[0]
         binned.add(layout, values, strings, at_ms, self._roster.watermark(series))
         self._note_room(kind, series)

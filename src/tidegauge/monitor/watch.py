@@ -68,7 +68,7 @@ class Watch:
         self._watched: dict[int, Watched] = {}
         self._errors = Backlog(_HELD, 1)  # of series that get few at once
         self._frozen: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: its baselines are
-        # By series: outcomes since each rule, and at the end the detectors, were judged; and how many it takes.
+        # By series: outcomes since each rule, and at the end the detectors, were judged; how many it takes.
         self._every = np.array([*(r.every_outcomes for r in settings.rules), settings.drift.every_outcomes])
         self._since: Ints = np.zeros((0, len(self._every)), np.int64)
         self._incidents = Incidents()

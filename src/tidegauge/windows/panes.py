@@ -22,7 +22,7 @@ from tidegauge.windows.columns import distinct, grown
 _PAGE = 16  # cells; a page of cells 0 to 255 takes 16 bytes in a snapshot
 _NARROW = 64  # rows of cells up to here are one page
 _FAR = 1 << 31  # steps between the rows of a block
-_COUNTS = (np.uint8, np.uint16)  # what most cells are
+_COUNTS = (np.dtype(np.uint8), np.dtype(np.uint16))  # what most cells are
 
 
 class Groups(NamedTuple):
@@ -42,7 +42,7 @@ class Sums(NamedTuple):
     """What the rows of groups add to cells, without the zeros; a cell may come more than once."""
 
     group: Ints  # [k]
-    index: Ints  # [k] cell
+    cell: Ints  # [k]
     amount: Floats  # [k]
 
 
@@ -62,7 +62,7 @@ def summed(groups: Groups, index: Ints | Codes, amount: Floats, width: int) -> S
     """Return what rows add to cells of [width]: amounts [n, m] to the cells `index` [n, m]. Cost: O(n m)."""
     count = len(groups.series)
     flat = (index.T + groups.place * width).reshape(-1)
-    amounts = amount.T.reshape(-1)
+    amounts: Floats = amount.T.reshape(-1).astype(np.float64, copy=False)
     if count * width <= len(flat):
         totals = np.bincount(flat, amounts, count * width)
         flat = np.flatnonzero(totals)
@@ -116,7 +116,7 @@ class PaneTable:
         kept = pane > groups.watermark_ms // self.pane_ms - self.panes
         slots = np.zeros(len(pane), np.int64)
         slots[kept] = self._slots(groups.series[kept], pane[kept])
-        slot, index, amount = slots[sums.group], sums.index, sums.amount
+        slot, index, amount = slots[sums.group], sums.cell, sums.amount
         if not kept.all():
             inside = slot > 0
             slot, index, amount = slot[inside], index[inside], amount[inside]
@@ -176,7 +176,7 @@ class PaneTable:
             "kinds": kinds,
             "cells": [
                 cells[kinds == kind].astype(dtype).reshape(-1)
-                for kind, dtype in enumerate((*_COUNTS, np.float64))
+                for kind, dtype in enumerate((*_COUNTS, np.dtype(np.float64)))
             ],
         }
 
@@ -285,5 +285,5 @@ def _kinds(pages: Floats) -> NDArray[np.uint8]:
     most = pages.max(1)
     kinds = np.full(len(pages), len(_COUNTS), np.uint8)
     for kind, dtype in reversed(list(enumerate(_COUNTS))):
-        kinds[whole & (most <= np.iinfo(dtype).max)] = kind
+        kinds[whole & (most <= np.iinfo(dtype.str).max)] = kind
     return kinds

@@ -55,8 +55,7 @@ class RingTable:
         size = self._size(series)
         if not size:
             return False
-        ids = self._ids[self._pages[series]].reshape(-1)[:size]
-        places = np.flatnonzero(ids == np.uint64(id_hash))
+        places = np.flatnonzero(self._ids_of(series, size) == np.uint64(id_hash))
         self._rows[self._pages[series, places // self._page], places % self._page] = row
         return len(places) > 0
 
@@ -115,7 +114,8 @@ class RingTable:
         return min(int(self._count[series]), self.capacity) if series < len(self._count) else 0
 
     def _ids_of(self, series: int, size: int) -> Hashes:
-        return self._ids[self._pages[series]].reshape(-1)[:size]
+        ids: Hashes = self._ids[self._pages[series]].reshape(-1)[:size]
+        return ids
 
     def _reach(self, size: int) -> None:
         self._count, self._pages = grown(self._count, size, 0), grown(self._pages, size, 0)
