@@ -22,7 +22,7 @@ from tidegauge.windows.columns import distinct, grown
 _PAGE = 16  # cells; a page of cells 0 to 255 takes 16 bytes in a snapshot
 _NARROW = 64  # rows of cells up to here are one page
 _FAR = 1 << 31  # steps between the rows of a block
-_COUNTS = (np.dtype(np.uint8), np.dtype(np.uint16))  # what most cells are
+_COUNTS = {"<u1": 255, "<u2": 65_535}  # what most cells are, and the most that each holds
 
 
 class Groups(NamedTuple):
@@ -61,12 +61,12 @@ def grouped(series: Ints, at_ms: Ints, watermark_ms: Ints, step_ms: int) -> Grou
 def summed(groups: Groups, index: Ints | Codes, amount: Floats, width: int) -> Sums:
     """Return what rows add to cells of [width]: amounts [n, m] to the cells `index` [n, m]. Cost: O(n m)."""
     count = len(groups.series)
-    flat = (index.T + groups.place * width).reshape(-1)
+    flat: Ints = (index.T + groups.place * width).reshape(-1)
     amounts: Floats = amount.T.reshape(-1).astype(np.float64, copy=False)
     if count * width <= len(flat):
         totals = np.bincount(flat, amounts, count * width)
         flat = np.flatnonzero(totals)
-        amounts = totals[flat]
+        amounts = totals[flat].astype(np.float64, copy=False)
     else:
         some = amounts != 0
         if not some.all():
@@ -176,7 +176,7 @@ class PaneTable:
             "kinds": kinds,
             "cells": [
                 cells[kinds == kind].astype(dtype).reshape(-1)
-                for kind, dtype in enumerate((*_COUNTS, np.dtype(np.float64)))
+                for kind, dtype in enumerate((*_COUNTS, "<f8"))
             ],
         }
 
@@ -284,6 +284,6 @@ def _kinds(pages: Floats) -> NDArray[np.uint8]:
     whole = ((pages == np.floor(pages)) & (pages >= 0)).all(1)
     most = pages.max(1)
     kinds = np.full(len(pages), len(_COUNTS), np.uint8)
-    for kind, dtype in reversed(list(enumerate(_COUNTS))):
-        kinds[whole & (most <= np.iinfo(dtype.str).max)] = kind
+    for kind, largest in reversed(list(enumerate(_COUNTS.values()))):
+        kinds[whole & (most <= largest)] = kind
     return kinds
