@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from tidegauge.adapters import block_codec
 from tidegauge.block import Block
 from tidegauge.config import Drift, Limits, Model, Rule, Settings
 from tidegauge.config import Monitor as MonitorSettings
+from tidegauge.errors import SnapshotError
 from tidegauge.monitor import Monitor, Report
 
 FIRST_LAYOUT = Path(__file__).with_name("snapshot-1.msgpack.gz")
@@ -87,3 +91,73 @@ def close(found: str, expected: str) -> bool:
     return NUMBER.sub("", found) == NUMBER.sub("", expected) and numbers[0] == pytest.approx(
         numbers[1], rel=1e-9
     )
+
+
+@pytest.mark.parametrize("cut", [3, SEEN, 15])
+def test_a_snapshot_of_this_layout_goes_on_as_if_nothing_had_happened(cut: int) -> None:
+    through, again, first = Monitor(SETTINGS), Monitor(SETTINGS), Monitor(SETTINGS)
+    found = [through.observe(block) for block in every()]
+    for block in every()[:cut]:
+        first.observe(block)
+    again.restore(block_codec.unpack(block_codec.pack(first.state())))
+    assert [again.observe(block) for block in every()[cut:]] == found[cut:]
+    assert again.report() == through.report()
+
+
+def test_a_report_between_two_blocks_changes_no_alert_and_no_later_report() -> None:
+    silent, asked = Monitor(SETTINGS), Monitor(SETTINGS)
+    for block in every():
+        assert silent.observe(block) == asked.observe(block)
+        asked.report()
+    asked.observe(every()[0])  # nothing of it is new
+    told = silent.report()
+    everything = Monitor(SETTINGS)
+    everything.restore(block_codec.unpack(block_codec.pack(asked.state())))
+    assert (
+        everything.report().writes.items()
+        >= {key: fields for key, fields in told.writes.items() if not key.startswith("tg:series:")}.items()
+    )
+
+
+def test_reports_in_pieces_tell_together_what_one_report_tells() -> None:
+    whole, pieces = Monitor(SETTINGS), Monitor(SETTINGS)
+    for block in every():
+        whole.observe(block)
+        pieces.observe(block)
+    found: dict[str, dict[str, str]] = {}
+    while pieces.unreported():
+        before = pieces.unreported()
+        for key, fields in pieces.report(2).writes.items():
+            found[key] = found.get(key, {}) | fields
+        assert before - pieces.unreported() == min(2, before)
+    assert found == whole.report().writes
+
+
+def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every map and list in a tree, and of what they hold."""
+    yield path
+    entries = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in list(entries)[: 12 if len(path) < 2 else 2]:
+        yield from leaves(value, (*path, key))
+
+
+def test_a_tree_that_lacks_something_is_refused_by_name_or_read() -> None:
+    monitor = Monitor(SETTINGS)
+    for block in every()[:SEEN]:
+        monitor.observe(block)
+    data = block_codec.pack(monitor.state())
+    for path in leaves(block_codec.unpack(data)):
+        for foreign in ("x", None, [1], {}, np.zeros((2, 1))):
+            tree = {"state": block_codec.unpack(data)}
+            place: Any = tree
+            for key in ("state", *path)[:-1]:
+                place = place[key]
+            place[("state", *path)[-1]] = foreign
+            with contextlib.suppress(SnapshotError):
+                Monitor(SETTINGS).restore(tree["state"])
+
+
+@pytest.mark.parametrize("state", [None, [], {}, *({"version": number} for number in range(4))])
+def test_what_is_no_state_is_refused(state: object) -> None:
+    with pytest.raises(SnapshotError):
+        Monitor(SETTINGS).restore(state)

@@ -145,7 +145,7 @@ class Monitor:
         Raises SnapshotError where it is something else; the monitor is of no use afterwards.
         """
         version = state.get("version") if isinstance(state, dict) else None
-        if version not in READ_VERSIONS:
+        if type(version) is not int or version not in READ_VERSIONS:
             expected = " or ".join(map(str, READ_VERSIONS))
             raise SnapshotError(f"expected a state of version {expected}, got {version!r:.40}")
         try:

@@ -175,8 +175,7 @@ class PaneTable:
             "pages": used,
             "kinds": kinds,
             "cells": [
-                cells[kinds == kind].astype(dtype).reshape(-1)
-                for kind, dtype in enumerate((*_COUNTS, "<f8"))
+                cells[kinds == kind].astype(dtype).reshape(-1) for kind, dtype in enumerate((*_COUNTS, "<f8"))
             ],
         }
 
