@@ -171,6 +171,7 @@ class PaneTable:
         cells = self._cells[pages[used]]
         kinds = _kinds(cells)
         return {
+            "pane_ms": self.pane_ms,
             "keys": np.stack((series, self._pane[series, place]), axis=1),
             "pages": used,
             "kinds": kinds,
@@ -185,27 +186,32 @@ class PaneTable:
         Raises SnapshotError where it is of another width.
         """
         keys, cells = state["keys"], state["cells"]
+        if state.get("pane_ms", self.pane_ms) != self.pane_ms:
+            raise SnapshotError(f"expected panes of {self.pane_ms} ms, got {state['pane_ms']}")
+        newest = np.full(int(keys[:, 0].max(initial=-1)) + 1, np.iinfo(np.int64).min)
+        np.maximum.at(newest, keys[:, 0], keys[:, 1])
+        inside = keys[:, 1] > newest[keys[:, 0]] - self.panes  # a window may have become shorter
         if isinstance(cells, list):
-            kinds, dense = state["kinds"], np.zeros((len(state["pages"]), self._page))
+            kinds, pages = state["kinds"], np.zeros((len(state["pages"]), self._page))
             for kind, part in enumerate(cells):
-                dense[kinds == kind] = part.reshape(-1, self._page)
-            self._restore_pages(keys[:, 0], keys[:, 1], state["pages"], dense)
+                pages[kinds == kind] = part.reshape(-1, self._page)
+            self._put_pages(keys, inside, state["pages"], pages)
             return
         if cells.ndim != 2 or cells.shape[1] != self.width:
             raise SnapshotError(f"expected panes of {self.width} cells, got {cells.shape}")
-        newest = np.full(int(keys[:, 0].max(initial=-1)) + 1, np.iinfo(np.int64).min)
-        np.maximum.at(newest, keys[:, 0], keys[:, 1])
-        inside = keys[:, 1] > newest[keys[:, 0]] - self.panes
         self._put(keys[inside, 0], keys[inside, 1], cells[inside])
 
-    def _restore_pages(self, series: Ints, pane: Ints, pages: Ints, cells: Floats) -> None:
+    def _put_pages(self, keys: Ints, inside: NDArray[np.bool_], pages: Ints, cells: Floats) -> None:
+        """Lay down the pages [p] of the panes [n] that are inside; page i is of pane i // pages a pane."""
         across = self._pages.shape[1]
-        if len(pages) and int(pages.max()) >= len(series) * across:
+        if len(pages) and int(pages.max()) >= len(keys) * across:
             raise SnapshotError(f"expected panes of {self.width} cells, got other pages")
-        slots = self._slots(series, pane)
-        slot, number = slots[pages // across], pages % across
-        page = self._new_pages(slot, number)  # first: it may lay the cells anew
-        self._cells[page] = cells
+        slots = np.zeros(len(keys), np.int64)
+        slots[inside] = self._slots(keys[inside, 0], keys[inside, 1])
+        slot = slots[pages // across]
+        kept = slot > 0
+        page = self._new_pages(slot[kept], pages[kept] % across)  # first: it may lay the cells anew
+        self._cells[page] = cells[kept]
 
     def _put(self, series: Ints, pane: Ints, cells: Floats) -> None:
         """Lay down the cells [n, width] of panes that are not there."""
