@@ -25,6 +25,8 @@ from tidegauge.redact import is_secret, redacted_options, redacted_url
 Positive = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
+CLUSTER = "+cluster"  # in the scheme of a Redis URL that names a node of a Redis Cluster
+_REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", f"redis{CLUSTER}", f"rediss{CLUSTER}"})
 _REDIS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -90,8 +92,8 @@ class Join(Section, frozen=True):
     lateness_seconds: Positive = 3_600  # how far out of order the topics may be before a purge
     shards: Positive = 16  # fixed once data is there; each is one script call a batch
     buckets: Positive = 1_024  # hashes a shard; aim at 64 waiting predictions in each
-    batch: Positive = 4_000  # events taken at once under load
-    linger_ms: Positive = 50  # how long a quiet topic is waited for
+    batch: Positive = 10_000  # events taken at once under load
+    linger_ms: Positive = 50  # how long an empty topic is waited for; what is there is taken at once
 
 
 class Model(Section, frozen=True):
@@ -116,7 +118,7 @@ class Monitor(Section, frozen=True):
     inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided
     recent_outcomes: Positive = 100_000  # of a partition, known by identity after Redis lost writes
     snapshot_seconds: Annotated[float, Meta(gt=0)] = 5.0
-    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # metric state in Redis is at most so old
+    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # with more models than fit, the oldest first
 
 
 class Rule(Section, frozen=True):
@@ -343,13 +345,14 @@ def check_redis_url(url: str, key: str) -> None:
     """Raise ConfigError for a URL that cannot be one, without showing what could be a password."""
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+        right = parts.scheme in _REDIS_SCHEMES and parts.port != 0
     except ValueError:
         right = False
     if not right or "@" in f"{parts.path}{parts.query}{parts.fragment}":
         raise ConfigError(
-            f"{key}: expected redis://, rediss:// or unix://, then user:password@host:port/database with "
-            "what is not a letter or digit in the password percent-encoded; what came is not shown"
+            f"{key}: expected redis://, rediss://, unix:// or redis+cluster://, then "
+            "user:password@host:port/database with what is not a letter or digit in the password "
+            "percent-encoded; what came is not shown"
         )
     for name, value in parse_qsl(parts.query):
         if name in _REDIS_FILES and not Path(value).is_file():

@@ -24,6 +24,7 @@ from tidegauge.monitor.scored import OTHERS, OWN, SCORE, Scored, scored
 from tidegauge.windows import PaneTable
 
 COHORT = "1h"  # the window under which the estimator's own error stands
+_ROWS = ("accuracy", "mae")  # one of them counts every outcome
 _FOREVER_MS = 1 << 62
 _HOUR_BITS = 42  # hours since the epoch, of any time in ms that 63 bits hold
 _OPEN_COHORTS = 3  # hours that still take predictions
@@ -271,12 +272,11 @@ class Estimates:
         said = self._said.get(series, {})
         oldest = now - self._longest_ms // HISTORY_PANE_MS + 1
         for hour in sorted(said):
-            share = self._quality.history_count(series, hour * HISTORY_PANE_MS) / max(
-                value.n for value in said[hour].values()
-            )
+            realised = self._quality.history(series, hour * HISTORY_PANE_MS, {*said[hour], *_ROWS})
+            labels = max((realised[name].n for name in _ROWS if name in realised), default=0)
+            share = labels / max(value.n for value in said[hour].values())
             if share < self._settings.mature_share and hour > oldest:
                 continue
-            realised = self._quality.history(series, hour * HISTORY_PANE_MS)
             cohort = track.judge(said.pop(hour), realised)
             if cohort and share >= self._settings.mature_share / 2:
                 self._judged.setdefault(series, []).append(cohort)
