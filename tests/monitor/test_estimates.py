@@ -15,6 +15,7 @@ from tidegauge.config import Drift, Estimates, Settings
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.metrics.scores import bin_of
 from tidegauge.monitor import Monitor
+from tidegauge.monitor.featured import MOST_PROFILES
 from tidegauge.records import Control
 
 ESTIMATES = Estimates(min_outcomes=200, reference_outcomes=1_000, live_outcomes=2_000, cells=0)
@@ -225,3 +226,9 @@ def test_weighting_says_that_it_knows_nothing_where_no_label_is_like_the_data():
     found = estimates(watch(stream, settings, size=250, late=2_000))
     assert found["accuracy.weighted@1h"] == "null"
     assert float(found["support@1h"]) < 0.3
+
+
+def test_models_of_features_are_for_a_bounded_number_of_versions():
+    stream = [replace(one, version=f"v{i}") for i, one in enumerate(regression(70, 20, 0.5))]
+    monitor = watch(stream, replace_estimates(cells=20), late=0)
+    assert len(monitor.state()["estimates"]["featured"]) == MOST_PROFILES < 70

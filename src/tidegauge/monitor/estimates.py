@@ -54,6 +54,7 @@ class Estimates:
         self._name_count = 0
         self._featured = Featured(settings, roster)
         self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
+        self._due: set[int] = set()  # versions with predictions since `advance`
         self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
         self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
 
@@ -73,6 +74,7 @@ class Estimates:
         for key in np.unique(expansion.version << _HOUR_BITS | at_ms // HISTORY_PANE_MS).tolist():
             hours = self._open.setdefault(key >> _HOUR_BITS, set())
             hours.add(key & ((1 << _HOUR_BITS) - 1))
+            self._due.add(key >> _HOUR_BITS)
 
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Refresh the calibrations with the outcome rows of a block."""
@@ -101,7 +103,8 @@ class Estimates:
 
     def advance(self) -> None:
         """Write down the estimates of hours that are over, and judge cohorts whose labels have come."""
-        for series, hours in self._open.items():
+        for series in sorted(self._due):
+            hours = self._open[series]
             now = self._roster.watermark(series) // HISTORY_PANE_MS
             over = sorted(hour for hour in hours if hour < now)
             if not over:
@@ -115,6 +118,7 @@ class Estimates:
                 if any(value.value is not None for value in said.values()):
                     self._said.setdefault(series, {})[hour] = said
             self._judge(series, now)
+        self._due.clear()
 
     def values(self, series: int) -> dict[str, dict[str, Value]]:
         """Return by window the estimated metrics of a version, and how good they were; empty without any."""

@@ -16,6 +16,7 @@ from tidegauge.monitor.profiles import Histogram, Kind, Profile
 from tidegauge.monitor.roster import Expansion, ModelState, Roster
 from tidegauge.monitor.tasks import class_text
 
+MOST_PROFILES = 64  # versions of a partition: each costs a block some 0.2 ms, and memory its square of cells
 SCORE_BINS = 25  # of a weighted calibration
 LIKELY = {
     "regression": Kind(pairs=True, targets=len(LOSSES), cells=10_000),
@@ -35,7 +36,7 @@ class Featured:
         """Count the prediction rows of a block."""
         for series in np.unique(expansion.version).tolist():
             task = self._task(series).task
-            if self._settings.estimates.cells and (task is None or task in LIKELY):
+            if self._wanted(series) and (task is None or task in LIKELY):
                 profile = self._profiles.setdefault(series, Profile(self._settings))
                 mine = np.flatnonzero(expansion.version == series)
                 kind = LIKELY[task] if task else None
@@ -89,6 +90,11 @@ class Featured:
         for series, one in state:
             self._profiles[series] = Profile(self._settings)
             self._profiles[series].restore(one)
+
+    def _wanted(self, series: int) -> bool:
+        """Return whether a version has a profile, or there is room for one."""
+        room = len(self._profiles) < MOST_PROFILES
+        return self._settings.estimates.cells > 0 and (room or series in self._profiles)
 
     def _task(self, series: int) -> ModelState:
         return self._roster.models[self._roster.series_model[series]]
