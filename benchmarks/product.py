@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,16 @@ def workers(
     filled: Filled,
     settings: config.Settings,
     log: Path,
-    count: int = 1,
+    each: Sequence[tuple[str, ...]] = ((),),
     more: Mapping[str, str] = {},
 ) -> Iterator[Contender]:
-    """Run worker processes; they are gone afterwards."""
+    """Run a worker process with each of these arguments; they are gone afterwards."""
     running: list[subprocess.Popen[bytes]] = []
     with ExitStack() as undo:
         out = undo.enter_context(log.open("ab"))
         undo.callback(lambda: stop(running))
-        for _ in range(count):
-            command = [sys.executable, "-m", "tidegauge.cli", "worker"]
+        for arguments in each:
+            command = [sys.executable, "-m", "tidegauge.cli", "worker", *arguments]
             process = subprocess.Popen(
                 command, env=environment(settings, more), stdout=out, stderr=subprocess.STDOUT
             )

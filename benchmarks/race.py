@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.figures import Usage, cpu_per_million, per_second
+from benchmarks.figures import MILLION, Usage, cpu_per_million, per_second
 from benchmarks.processes import usage
 from benchmarks.progress import say
 from benchmarks.rig import Filled, Rig
@@ -48,6 +48,7 @@ class Course(NamedTuple):
     outcomes: int
     before: dict[str, Usage]
     after: dict[str, Usage]
+    each_cpu_s: list[float]  # of the contender's processes
 
 
 def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
@@ -68,6 +69,7 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
             name: cpu_per_million(course.before[name], course.after[name], filled.events)
             for name in course.before
         },
+        "each_cpu_s_per_million": [spent / filled.events * MILLION for spent in course.each_cpu_s],
         "busy_cores": sum(course.after[name].cpu_s - course.before[name].cpu_s for name in course.before)
         / max(course.seconds, 1e-9),
         "resident_bytes": {name: used.resident_bytes for name, used in course.after.items()},
@@ -80,13 +82,14 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
     begun = contender.begun or (lambda: rig.redis.dbsize() > contender.first_keys)
     _await(begun, contender, _START_SECONDS, "took no event")
     started = changed = told = time.monotonic()
-    before = _usage(rig, contender)
-    outcomes, after = 0, before
+    before, each = _usage(rig, contender), _each_cpu_s(contender)
+    outcomes, after, spent = 0, before, [0.0 for _ in each]
     while outcomes < wanted:
         time.sleep(_POLL_SECONDS)
         now, found = time.monotonic(), contender.outcomes()
         if found != outcomes:
             outcomes, changed, after = found, now, _usage(rig, contender)
+            spent = [now_s - then_s for now_s, then_s in zip(_each_cpu_s(contender), each, strict=True)]
         elif now - changed > (contender.quiet_seconds if contender.may_lose and found else _STALL_SECONDS):
             if not contender.may_lose:
                 raise Failed(f"stands still at {found} of {wanted} outcomes:\n{tail(contender.log)}")
@@ -95,7 +98,7 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
             say(f"  {found} of {wanted} outcomes")
             told = now
         _require_alive(contender)
-    return Course(changed - started, outcomes, before, after)
+    return Course(changed - started, outcomes, before, after, spent)
 
 
 def tail(log: Path) -> str:
@@ -117,6 +120,10 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], seconds: float = 30.0) ->
 
 def _usage(rig: Rig, contender: Contender) -> dict[str, Usage]:
     return {"worker": usage(process.pid for process in contender.processes), **rig.servers_usage()}
+
+
+def _each_cpu_s(contender: Contender) -> list[float]:
+    return [usage([process.pid]).cpu_s for process in contender.processes]
 
 
 def _await(what: Callable[[], bool], contender: Contender, seconds: float, failure: str) -> None:

@@ -118,7 +118,7 @@ class Monitor(Section, frozen=True):
     inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided
     recent_outcomes: Positive = 100_000  # of a partition, known by identity after Redis lost writes
     snapshot_seconds: Annotated[float, Meta(gt=0)] = 5.0
-    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # metric state in Redis is at most so old
+    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # with more models than fit, the oldest first
 
 
 class Rule(Section, frozen=True):

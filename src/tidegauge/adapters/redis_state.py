@@ -7,7 +7,6 @@ partition is gained, so what a former owner still sends is refused.
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -188,7 +187,7 @@ class RedisState:
         if firing and client.zscore(_RESOLVED, incident_id) is None:
             client.hset(keys.ALERTS_ACTIVE, incident_id, alert)
         if not firing:
-            client.zadd(_RESOLVED, {incident_id: time.time()})
+            client.zadd(_RESOLVED, {incident_id: client.time()[0]})
             client.zremrangebyrank(_RESOLVED, 0, -10 * keys.ALERTS_LOG_LENGTH - 1)
         if not firing or client.zscore(_RESOLVED, incident_id) is not None:
             client.hdel(keys.ALERTS_ACTIVE, incident_id)
