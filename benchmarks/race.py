@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.figures import MILLION, Usage, cpu_per_million, per_second
+from benchmarks.figures import MILLION, Usage, per_second, ratio
 from benchmarks.processes import usage
 from benchmarks.progress import say
 from benchmarks.rig import Filled, Rig
@@ -39,6 +39,7 @@ class Contender(NamedTuple):
     quiet_seconds: float = 6.0
     first_keys: int = 0  # in Redis before its first event, at most
     begun: Callable[[], bool] | None = None  # when the clock starts, where keys do not tell
+    taken: Callable[[], int] = lambda: 0  # events before that
 
 
 class Course(NamedTuple):
@@ -49,6 +50,7 @@ class Course(NamedTuple):
     before: dict[str, Usage]
     after: dict[str, Usage]
     each_cpu_s: list[float]  # of the contender's processes
+    taken: int  # events before it
 
 
 def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
@@ -58,21 +60,20 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
     lost = filled.stream.pairs - course.outcomes
     if lost and not contender.may_lose:
         raise Failed(f"expected {filled.stream.pairs} outcomes, got {course.outcomes}")
+    events, used = filled.events - course.taken, {}
+    for name, before in course.before.items():
+        used[name] = course.after[name].cpu_s - before.cpu_s
     return {
         "pairs": filled.stream.pairs,
-        "events": filled.events,
+        "events": events,
         "outcomes": course.outcomes,
         "lost_pairs": lost,
         "seconds": course.seconds,
-        "events_per_s": per_second(filled.events, course.seconds),
-        "cpu_s_per_million": {
-            name: cpu_per_million(course.before[name], course.after[name], filled.events)
-            for name in course.before
-        },
-        "each_cpu_s_per_million": [spent / filled.events * MILLION for spent in course.each_cpu_s],
-        "busy_cores": sum(course.after[name].cpu_s - course.before[name].cpu_s for name in course.before)
-        / max(course.seconds, 1e-9),
-        "resident_bytes": {name: used.resident_bytes for name, used in course.after.items()},
+        "events_per_s": per_second(events, course.seconds),
+        "cpu_s_per_million": {name: ratio(spent * MILLION, events) for name, spent in used.items()},
+        "each_cpu_s_per_million": [ratio(spent * MILLION, events) for spent in course.each_cpu_s],
+        "busy_cores": ratio(sum(used.values()), course.seconds),
+        "resident_bytes": {name: after.resident_bytes for name, after in course.after.items()},
         "redis_bytes": rig.used_bytes() - empty_bytes,
     }
 
@@ -82,6 +83,7 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
     begun = contender.begun or (lambda: rig.redis.dbsize() > contender.first_keys)
     _await(begun, contender, _START_SECONDS, "took no event")
     started = changed = told = time.monotonic()
+    taken = contender.taken()
     before, each = _usage(rig, contender), _each_cpu_s(contender)
     outcomes, after, spent = 0, before, [0.0 for _ in each]
     while outcomes < wanted:
@@ -98,7 +100,7 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
             say(f"  {found} of {wanted} outcomes")
             told = now
         _require_alive(contender)
-    return Course(changed - started, outcomes, before, after, spent)
+    return Course(changed - started, outcomes, before, after, spent, taken)
 
 
 def tail(log: Path) -> str:

@@ -95,7 +95,7 @@ def records(rounds: int) -> list[list[Record]]:
 
 
 def test_a_busy_stage_rests_four_times_as_long_as_a_piece_took_and_no_model_is_left_behind() -> None:
-    world = World(records(rounds=20))
+    world = World(records(rounds=60))
     running = stage(world)
     while world.waiting:
         running.step()
