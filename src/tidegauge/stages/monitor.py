@@ -88,7 +88,7 @@ class MonitorStage:
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
         self._piece = 16  # series
-        self._published = self._saved = clock()
+        self._published = self._saved = self._looked = clock()
         self._published_in = self._saved_in = 0.0  # seconds that the last one took
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
 
@@ -156,7 +156,10 @@ class MonitorStage:
         return max(rest, self._settings.monitor.snapshot_seconds)
 
     def _publish(self) -> None:
-        """Write a piece of what changed since the last time; a report is kept until it is written."""
+        """Write a piece of what changed since the last time; a report is kept until it is written.
+
+        Now and then write nothing of those that did not change: the store says then whether it lost writes.
+        """
         started = self._clock()
         changed = [
             partition
@@ -165,6 +168,10 @@ class MonitorStage:
         ]
         for partition in changed:
             self._publish_of(partition, max(1, self._piece // len(changed)))
+        if started - self._looked >= self._settings.monitor.publish_seconds:
+            for partition in self._owned.keys() - changed:
+                self._publish_of(partition, 1)
+            self._looked = started
         self._published_in = self._clock() - started
         if changed:
             fitting = self._piece * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
