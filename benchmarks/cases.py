@@ -50,7 +50,7 @@ def full() -> Plan:
     """Return what `make bench` measures: about half an hour."""
     one = Stream(500_000)
     return Plan(
-        cases=_cases(one, shared=500_000, models=10_000, each=50, wide=50_000, other=250_000),
+        cases=_cases(one, shared=1_000_000, models=10_000, each=50, wide=50_000, other=250_000),
         limits=one,
         peers={
             "faust": Stream(25_000),

@@ -18,6 +18,7 @@ from benchmarks.progress import say
 from benchmarks.rig import Filled, Rig
 from tidegauge.errors import TidegaugeError
 
+_LEAST = 0.1  # of the events, for a rate to say something
 _POLL_SECONDS = 0.02
 _SAY_SECONDS = 5.0
 _START_SECONDS = 90.0
@@ -61,6 +62,7 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
     if lost and not contender.may_lose:
         raise Failed(f"expected {filled.stream.pairs} outcomes, got {course.outcomes}")
     events, used = filled.events - course.taken, {}
+    enough = events > _LEAST * filled.events  # else it was nearly over when all were at work
     for name, before in course.before.items():
         used[name] = course.after[name].cpu_s - before.cpu_s
     return {
@@ -69,7 +71,7 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
         "outcomes": course.outcomes,
         "lost_pairs": lost,
         "seconds": course.seconds,
-        "events_per_s": per_second(events, course.seconds),
+        "events_per_s": per_second(events, course.seconds) if enough else None,
         "cpu_s_per_million": {name: ratio(spent * MILLION, events) for name, spent in used.items()},
         "each_cpu_s_per_million": [ratio(spent * MILLION, events) for spent in course.each_cpu_s],
         "busy_cores": ratio(sum(used.values()), course.seconds),

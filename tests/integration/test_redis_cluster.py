@@ -90,7 +90,7 @@ def test_the_window_of_a_cluster_gives_the_answers_of_the_window_in_memory(
     memory, came = MemoryWindow(Rules(100, 10)), arrivals(3_000, seed=1)
     for start in range(0, len(came), 250):
         batch = came[start : start + 250]
-        assert window.apply(batch, start // 50) == memory.apply(batch, start // 50)
+        assert list(window.apply(batch, start // 50)) == memory.apply(batch, start // 50)
         assert window.applied() == memory.applied()
         assert window.watermark({"p-0": start}) == memory.watermark({"p-0": start})
         again = came[max(0, start - 100) : start + 250]
