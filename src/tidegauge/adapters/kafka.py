@@ -25,8 +25,14 @@ from tidegauge.config import Kafka
 from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
 from tidegauge.ports import Committed, Ownership, Partition, Record
 
-# Reasons in operations: librdkafka waits a second after a full queue, which shows as stalls.
+# After an outage: as soon again as a group's session ends, not after the minute of the client's defaults.
+_CONNECTION = {
+    "socket.timeout.ms": 10_000,
+    "reconnect.backoff.max.ms": 2_000,
+}
+# librdkafka waits a second after a full queue, which shows as stalls.
 _CONSUMER = {
+    **_CONNECTION,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "fetch.queue.backoff.ms": 20,
@@ -37,6 +43,7 @@ _CONSUMER = {
 # Not compressed unless kafka.options say so: clients without the codec could not read the alerts.
 # Without gaps: a row that is missing between two delivered ones would be dropped on replay.
 _PRODUCER = {
+    **_CONNECTION,
     "log_level": 3,  # errors: its warning that the gapless guarantee is experimental says nothing new
     "enable.idempotence": True,
     "enable.gapless.guarantee": True,
