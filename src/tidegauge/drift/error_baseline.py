@@ -10,33 +10,30 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.drift import bets, budget
+from tidegauge.drift import bets
 from tidegauge.drift.dependence import variance_inflation
 
 Floats = NDArray[np.float64]
 Direction = Literal["worse", "both"]
 
-MISSED = 0.1  # of baselines, those whose true mean lies above the bound that is bet against
+MISSED = 0.25  # of baselines: how often the true mean lies past the bound; the average promise still holds
 
 
 class Terms(NamedTuple):
-    """What a detector has to keep; the run length is fixed, or follows from the outcomes a day it learns."""
+    """What a detector is asked for."""
 
     reference: int = 1_000  # first outcomes, which the baseline is learned from; 0 with a given mean
     mean: float | None = None  # a given baseline
     tolerance: float = 0.0  # added to the baseline: a rise up to it is nobody's business
     direction: Direction = "worse"
     run_length: float | None = None  # outcomes
-    days: float = 30.0  # per false alarm, where run_length is None
-    share: float = 1.0  # of that promise
 
 
 class Baseline(msgspec.Struct, frozen=True, array_like=True):
-    """What was learned of healthy outcomes, and the bets against it: those on a rise, then those on a fall."""
+    """What was learned of healthy outcomes, and the bets against it: on a rise, then on a fall."""
 
     mean: float
     inflation: float  # of the variance of means, by dependence
-    run_length: float  # outcomes
     means: tuple[float, ...]  # [bets] what is bet against
     stakes: tuple[float, ...]  # [bets]; below 0 against a fall
 
@@ -48,7 +45,7 @@ def bound(mean: float, variance: float, count: float, side: float, missed: float
     counts as more values.
 
     >>> round(bound(0.1, 0.09, 1_000, side=1), 4)
-    0.1128
+    0.1066
     """
     binary = mean * (1 - mean)
     n = count * binary / variance if 0 < variance < binary else count
@@ -58,7 +55,7 @@ def bound(mean: float, variance: float, count: float, side: float, missed: float
     return min(max((centre + side * spread) / (1 + z * z / n), 0.0), 1.0)
 
 
-def learn(values: Floats, terms: Terms, per_day: float | None = None) -> Baseline:
+def learn(values: Floats, terms: Terms) -> Baseline:
     """Return the baseline of the reference outcomes [n] and its bets; none are needed with a given mean."""
     inflation = variance_inflation(values)
     mean = float(values.mean()) if terms.mean is None else terms.mean
@@ -71,12 +68,11 @@ def learn(values: Floats, terms: Terms, per_day: float | None = None) -> Baselin
     if terms.direction == "both":
         stakes = np.concatenate((stakes, bets.stakes_down(below, variance or None)))
         means += [below] * len(bets.ODDS)
-    length = terms.run_length or budget.run_length(terms.days, per_day or len(values), terms.share)
-    return Baseline(mean, inflation, length, tuple(means), tuple(stakes.tolist()))
+    return Baseline(mean, inflation, tuple(means), tuple(stakes.tolist()))
 
 
 def step_earnings(blocks: Floats, means: Floats, stakes: Floats, inflation: Floats | float) -> Floats:
-    """Return what bets earn [..., bets] on blocks [..., size] of outcomes, tempered by the inflation [..., 1].
+    """Return what bets earn [..., bets] on blocks [..., size] of values, tempered by the inflation [..., 1].
 
     `means` and `stakes` are [bets], or [..., bets] for series with baselines of their own.
     """

@@ -16,19 +16,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.drift import bets, budget
+from tidegauge.drift import bets
 from tidegauge.drift.detectors import Change
 from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 NAME = "e_sr"
 VERSION = 1
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change
-MOST_OWNED = 1e200
+MOST_OWNED = 1e200  # an alarm even where no run length is known
 
 
 class _Run(msgspec.Struct, array_like=True):
@@ -52,10 +51,9 @@ class _State(msgspec.Struct):
     seen: int
     changes: int
     last: Change | None
+    took: int
     baseline: Baseline | None
     held: list[float]
-    first_ms: int | None
-    last_ms: int | None
     owned: list[float]
     runs: list[_Run]
 
@@ -63,7 +61,7 @@ class _State(msgspec.Struct):
 class ErrorShift:
     """The detector of one series: what it learned, owns and has signalled so far.
 
-    The same values give the same changes however they are cut into updates. About 0.2 us an outcome.
+    The same values give the same changes however they are cut into updates. About 0.3 us an outcome.
 
     >>> detector = ErrorShift(Terms(reference=0, mean=0.1, run_length=10_000))
     >>> [(change.seen, change.worse) for change in detector.update(np.repeat([0.0, 1.0], [200, 20]))]
@@ -77,40 +75,31 @@ class ErrorShift:
         self.seen = 0  # values
         self.changes = 0
         self.last: Change | None = None
+        self.took = 0  # outcomes from the last change, as dated, to its alarm
+        self.run_length = terms.run_length  # outcomes; may be set anew between updates
         self.baseline: Baseline | None = None
         self._held: list[float] = []  # the reference while it is learned, then less than a block
-        self._first_ms: int | None = None  # event times of the reference
-        self._last_ms: int | None = None
         self._owned: list[float] = []
         self._runs: list[_Run] = []
         if terms.mean is not None and not terms.reference:
             self._start(learn(np.empty(0), terms))
 
-    def update(self, values: Floats, at_ms: Ints | None = None) -> list[Change]:
+    def update(self, values: Floats) -> list[Change]:
         """Take losses [n] between 0 and 1 in order; return the changes signalled among them.
 
-        `at_ms` [n] are event times; they tell how many outcomes a day has. Raises ValueError for others.
+        Raises ValueError where there are others.
         """
         if len(values) and not (values.min() >= 0 and values.max() <= 1):
             raise ValueError(f"{NAME}: expected losses from 0 to 1, got {values.min()} to {values.max()}")
-        learned = self._learn(values, at_ms) if self.baseline is None else 0
+        learned = self._learn(values) if self.baseline is None else 0
         self.seen += learned
-        found = self._bet(values[learned:]) if self.baseline else []
+        found = self._bet(values[learned:], self.baseline) if self.baseline else []
         return [change._replace(at=change.at + learned) for change in found]
-
-    @property
-    def evidence(self) -> float:
-        """Return the capital as a share of what raises an alarm, 0 to 1."""
-        if self.baseline is None:
-            return 0.0
-        return sum(self._owned) / self._alarm_at(self.baseline)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data that `load` reads back."""
-        counts, times = (self.seen, self.changes), (self._first_ms, self._last_ms)
-        state = _State(
-            VERSION, *counts, self.last, self.baseline, self._held, *times, self._owned, self._runs
-        )
+        counts = self.seen, self.changes, self.last, self.took
+        state = _State(VERSION, *counts, self.baseline, self._held, self._owned, self._runs)
         plain: dict[str, Any] = msgspec.to_builtins(state)
         return plain
 
@@ -124,69 +113,68 @@ class ErrorShift:
         if read.version != VERSION:
             raise SnapshotError(f"{NAME}: expected version {VERSION}, got {read.version}")
         detector = cls(terms)
-        detector.seen, detector.changes, detector.last = read.seen, read.changes, read.last
+        detector.seen, detector.changes, detector.last, detector.took = (
+            read.seen,
+            read.changes,
+            read.last,
+            read.took,
+        )
         detector.baseline, detector._held = read.baseline, read.held
-        detector._first_ms, detector._last_ms = read.first_ms, read.last_ms
         detector._owned, detector._runs = read.owned, read.runs
         return detector
 
-    def _learn(self, values: Floats, at_ms: Ints | None) -> int:
+    def _learn(self, values: Floats) -> int:
         """Return how many of the values belong to the reference; with the last of them it is frozen."""
         count = min(len(values), self.terms.reference - len(self._held))
         self._held += values[:count].tolist()
-        if at_ms is not None and count:
-            first, last = int(at_ms[:count].min()), int(at_ms[:count].max())
-            self._first_ms = first if self._first_ms is None else min(first, self._first_ms)
-            self._last_ms = last if self._last_ms is None else max(last, self._last_ms)
         if len(self._held) == self.terms.reference:
-            self._start(learn(np.array(self._held), self.terms, self._per_day()))
+            self._start(learn(np.array(self._held), self.terms))
         return count
-
-    def _per_day(self) -> float | None:
-        if self._first_ms is None or self._last_ms is None:
-            return None
-        return budget.per_day(self.terms.reference, self._first_ms, self._last_ms)
 
     def _start(self, baseline: Baseline) -> None:
         self.baseline, self._held = baseline, []
         self._owned = [0.0] * len(baseline.stakes)
         self._runs = [_Run() for _ in range(len(baseline.stakes) // len(bets.ODDS))]
 
-    def _alarm_at(self, baseline: Baseline) -> float:
-        return baseline.run_length / BLOCK * len(baseline.stakes)
-
-    def _bet(self, values: Floats) -> list[Change]:
-        assert self.baseline is not None
+    def _bet(self, values: Floats, baseline: Baseline) -> list[Change]:
         held = len(self._held)
         values = np.concatenate((self._held, values)) if held else values
         count = len(values) // BLOCK
         blocks = values[: count * BLOCK].reshape(count, BLOCK)
+        before = self.seen - held
         self._held = values[count * BLOCK :].tolist()
-        self.seen += len(values) - held
-        ended = self.seen - len(self._held) - count * BLOCK  # outcomes up to the first block
-        alarm_at, found = self._alarm_at(self.baseline), []
-        totals = blocks.sum(axis=1).tolist()
-        for index, earned in enumerate(self._earnings(blocks, self.baseline)):
+        self.seen = before + len(values)
+        alarm_at = (self.run_length or MOST_OWNED) / BLOCK * len(baseline.stakes)
+        found, totals = [], _totals(blocks)
+        for index, earned in enumerate(_earnings(blocks, baseline)):
             self._owned = [gain * (1.0 + owned) for gain, owned in zip(earned, self._owned, strict=True)]
             for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
                 run.step(gain, totals[index])
             if sum(self._owned) >= alarm_at:
                 end = (index + 1) * BLOCK
-                found.append(self._changed(end - held - 1, ended + end))
+                found.append(self._changed(end - held - 1, before + end, baseline.mean))
         return found
 
-    def _earnings(self, blocks: Floats, baseline: Baseline) -> list[list[float]]:
-        means, stakes = np.array(baseline.means), np.array(baseline.stakes)
-        earned: list[list[float]] = step_earnings(blocks, means, stakes, baseline.inflation).tolist()
-        return earned
-
-    def _changed(self, at: int, seen: int) -> Change:
-        assert self.baseline is not None
-        up = sum(self._owned[: len(bets.ODDS)])
-        worse = 2 * up >= sum(self._owned)
+    def _changed(self, at: int, seen: int, before: float) -> Change:
+        worse = 2 * sum(self._owned[: len(bets.ODDS)]) >= sum(self._owned)
         run = self._runs[0 if worse else -1]
-        after = run.total / run.n if run.n else None
         self.changes += 1
-        self.last = Change(at, seen, worse, self.baseline.mean, after)
+        self.took = run.n
+        self.last = Change(at, seen, worse, before, run.total / run.n if run.n else None)
         self._owned = [0.0] * len(self._owned)
         return self.last
+
+
+def _earnings(blocks: Floats, baseline: Baseline) -> list[list[float]]:
+    means, stakes = np.array(baseline.means), np.array(baseline.stakes)
+    earned: list[list[float]] = step_earnings(blocks, means, stakes, baseline.inflation).tolist()
+    return earned
+
+
+def _totals(blocks: Floats) -> list[float]:
+    """Return the sums of blocks, added in one order however many there are."""
+    total = blocks[:, 0].copy()
+    for place in range(1, BLOCK):
+        total += blocks[:, place]
+    summed: list[float] = total.tolist()
+    return summed

@@ -1,0 +1,1 @@
+"""How often the detectors cry for nothing, and how soon they find what is there."""
