@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 class Errors:
-    """Stationary two-state Markov chains: P(1 | previous) = p + r (previous - p), r the lag-one correlation."""
+    """Stationary two-state Markov chains: P(1 | last) = p + r (last - p), r the lag-one correlation."""
 
     def __init__(self, rng: np.random.Generator, streams: int, mean: float, correlation: float) -> None:
         self._rng, self._correlation = rng, correlation

@@ -132,7 +132,13 @@ class Rule(Section, frozen=True):
 
 
 class Drift(Section, frozen=True):
-    detectors: tuple[str, ...] = ("adwin",)  # on the error of each series, by river's name in lower case
+    days_per_false_alarm: Annotated[float, Meta(gt=0)] = 30.0  # of a version, by e_sr and e_d_bh together
+    detectors: tuple[str, ...] = ("e_sr",)  # on the error of each series: e_sr, or river's in lower case
+    direction: Literal["worse", "both"] = "worse"  # of a change of the error that e_sr looks for
+    tolerance: Annotated[float, Meta(ge=0, lt=1)] = (
+        0.0  # rise of the error, or of its loss, that e_sr lets be
+    )
+    features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
     resolve_after: Positive = 1_000  # outcomes without a new change that resolve a detector's alarm
     psi_threshold: Annotated[float, Meta(gt=0)] = 0.2

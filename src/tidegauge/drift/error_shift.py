@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.drift import bets
-from tidegauge.drift.detectors import Change
+from tidegauge.drift.detectors import E_SR, Change
 from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
 
-NAME = "e_sr"
+NAME = E_SR
 VERSION = 1
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change

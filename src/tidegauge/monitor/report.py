@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tidegauge import keys
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
 
@@ -92,7 +93,7 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
     }
 
 
-def detector_fields(detector: Detector) -> dict[str, str]:
+def detector_fields(detector: Detector | ErrorShift) -> dict[str, str]:
     """Return the fields of a sequential detector on the error."""
     name, last = f"error.{detector.name}", detector.last
     return {

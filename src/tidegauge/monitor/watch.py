@@ -13,29 +13,41 @@ import numpy as np
 
 from tidegauge.block import Floats, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
-from tidegauge.drift import detectors
+from tidegauge.drift import budget, detectors
 from tidegauge.drift.baseline import Baselines
-from tidegauge.drift.detectors import Detector
+from tidegauge.drift.detectors import E_SR, Detector
+from tidegauge.drift.error_baseline import Terms
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.quality import Errors, Quality
-from tidegauge.monitor.roster import Roster
-from tidegauge.monitor.shift import PREDICTION, Shift
+from tidegauge.monitor.roster import Roster, SeriesKey
+from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents, Test
-from tidegauge.policy.rules import Judgement, judge, judge_detector, judge_psi, rule_name
+from tidegauge.policy.rules import (
+    Judgement,
+    judge,
+    judge_detector,
+    judge_error,
+    judge_psi,
+    judge_shift,
+    rule_name,
+)
 from tidegauge.records import Alert
 
 
 class Watched:
     """What is kept of one series between evaluations."""
 
-    def __init__(self, baselines: Baselines, rules: int) -> None:
+    def __init__(self, baselines: Baselines, rules: int, share: float) -> None:
         self.baselines = baselines
-        self.detectors: list[Detector] | None = None  # until the task is known
+        self.share = share  # of the promise of few false alarms
+        self.detectors: list[Detector | ErrorShift] | None = None  # until the task is known
+        self.first_ms: int | None = None  # the watermark of the first outcomes
         self.held: list[float] = []  # errors until their scale is known
         self.scale: float | None = None
         self.since = [0] * (rules + 1)  # outcomes since each rule, and the detectors, were judged
@@ -71,6 +83,7 @@ class Watch:
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
+        self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
@@ -86,6 +99,7 @@ class Watch:
             watched = self.watched(number)
             if watched.detectors is None:
                 watched.detectors = self._detectors(number, regression)
+            self._promise(number, watched)
             watched.take(error[own], self._settings.monitor.baseline_outcomes, scaled=regression)
 
     def evaluate(self, touched: Iterable[int]) -> list[Alert]:
@@ -122,7 +136,8 @@ class Watch:
                 series,
                 {
                     "baselines": one.baselines.dump(),
-                    "detectors": [detector.snapshot() for detector in one.detectors or ()],
+                    "detectors": [_saved(detector) for detector in one.detectors or ()],
+                    "first_ms": one.first_ms,
                     "judged": one.detectors is not None,
                     "held": one.held,
                     "scale": one.scale,
@@ -144,9 +159,10 @@ class Watch:
         for series, kept in state["watched"]:
             watched = self._watched[series] = self._new(series, kept["baselines"])
             watched.held, watched.scale = list(kept["held"]), kept["scale"]
+            watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series) == "regression")
-                found = {one.name: one for one in _restored(kept["detectors"])}
+                found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             if len(kept["since"]) == len(watched.since):
                 watched.since = list(kept["since"])
@@ -156,12 +172,34 @@ class Watch:
         model = self._settings.model(key.model_id)
         configured = model.baseline if key.segment is None else {}
         baselines = Baselines.load(kept, configured) if kept else Baselines(configured)
-        return Watched(baselines, len(self._settings.rules))
+        return Watched(baselines, len(self._settings.rules), self._share(key))
 
-    def _detectors(self, series: int, regression: bool) -> list[Detector]:
+    def _detectors(self, series: int, regression: bool) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
-        return [Detector(name) for name in detectors.fitting(names, binary_errors=not regression)]
+        own = [ErrorShift(self._terms())] if E_SR in names else []
+        return [*own, *map(Detector, detectors.fitting(names, binary_errors=not regression))]
+
+    def _terms(self) -> Terms:
+        drift = self._settings.drift
+        return Terms(self._settings.monitor.baseline_outcomes, None, drift.tolerance, drift.direction)
+
+    def _promise(self, series: int, watched: Watched) -> None:
+        """Give the e-detector of a series its share of the promise, at the rate of outcomes so far."""
+        now_ms = self._roster.watermark(series)
+        watched.first_ms = now_ms if watched.first_ms is None else watched.first_ms
+        for detector in watched.detectors or ():
+            rate = budget.per_day(detector.seen, watched.first_ms, now_ms)
+            if isinstance(detector, ErrorShift) and rate:
+                days = self._settings.drift.days_per_false_alarm
+                detector.run_length = budget.run_length(days, rate, watched.share)
+
+    def _share(self, key: SeriesKey) -> float:
+        """Return a new series' share of the promise of its version."""
+        if key.segment is None:
+            return budget.SHARES["error"]
+        place = self._segments[key[:2]] = self._segments.get(key[:2], 0) + 1
+        return budget.segment_share(place)
 
     def _task(self, series: int) -> str | None:
         return self._roster.models[self._roster.series_model[series]].task
@@ -189,9 +227,17 @@ class Watch:
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if watched.due(-1, drift.every_outcomes):
             for detector in watched.detectors or ():
-                found = judge_detector(detector, drift.min_samples, drift.resolve_after)
-                yield self._key(series, "detector", detector.name, "error"), found, drift.consecutive
-        if self._shift.due(series):
+                key = self._key(series, "detector", detector.name, "error")
+                if isinstance(detector, ErrorShift):
+                    yield key, judge_error(detector, drift.resolve_after), 1
+                else:
+                    found = judge_detector(detector, drift.min_samples, drift.resolve_after)
+                    yield key, found, drift.consecutive
+        for is_prediction, moved, n in self._shift.shifted(series):
+            shift: Test = "prediction_shift" if is_prediction else "feature_shift"
+            key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
+            yield key, judge_shift(moved, n, is_prediction), 1
+        if drift.features == "psi" and self._shift.due(series):
             for verdict in self._shift.verdicts(series):
                 is_prediction = verdict.drift_type == "prediction_drift"
                 feature = None if is_prediction else verdict.name
@@ -233,7 +279,14 @@ def check(settings: Settings) -> None:
         detectors.check(model.detectors, binary_errors=model.task != "regression", key=key)
 
 
-def _restored(states: Iterable[bytes]) -> Iterator[Detector]:
+def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:
+    return detector.dump() if isinstance(detector, ErrorShift) else detector.snapshot()
+
+
+def _restored(states: Iterable[bytes | dict[str, Any]], terms: Terms) -> Iterator[Detector | ErrorShift]:
     for state in states:
         with suppress(SnapshotError):
-            yield Detector.restore(state)
+            if isinstance(state, bytes):
+                yield Detector.restore(state)
+            else:
+                yield ErrorShift.load(state, terms)
