@@ -354,7 +354,7 @@ def test_an_error_that_rises_is_a_concept_drift():
     stream = [*binary(1_000, 20), *failing(500, 21, 1_000 * minute)]
     monitor, alerts = watch(SETTINGS, stream, 20)
     assert [alert.status for alert in alerts if alert.drift_type == "concept_drift"] == ["firing"]
-    assert int(written(monitor, "tg:drift:churn:v1")["error.adwin.changes"]) >= 1
+    assert int(written(monitor, "tg:drift:churn:v1")["error.e_sr.changes"]) >= 1
 
 
 def test_history_has_an_entry_for_each_hour_and_a_late_label_fills_its_own():

@@ -23,7 +23,7 @@ SAFETY = 0.5  # standard errors added to the correlation: an inflation too small
 LEAST_BLOCKS = 16  # fewer means say too little of their variance
 FIRST_BLOCK = 8
 SCALES = 7  # blocks of 1 to 64 steps
-DOUBTED = 1.0  # standard errors taken off the inflation of block means, which are few
+DOUBTED = 2.0  # standard errors taken off the inflation of block means, which are few
 
 
 def lag_one(values: Floats) -> float:
@@ -50,12 +50,13 @@ def variance_inflation(values: Floats) -> float:
     >>> variance_inflation(np.tile([0.0, 1.0], 500))
     1.0
     """
-    doubt = SAFETY / math.sqrt(len(values)) if len(values) else 0.0
-    correlation = min(lag_one(values) + doubt, MOST_CORRELATED)
-    found = max(1.0, (1 + correlation) / (1 - correlation))
     variance = float(values.var()) if len(values) else 0.0
+    if variance == 0:
+        return 1.0
+    correlation = min(lag_one(values) + SAFETY / math.sqrt(len(values)), MOST_CORRELATED)
+    found = max(1.0, (1 + correlation) / (1 - correlation))
     size = FIRST_BLOCK
-    while variance > 0 and len(values) // size >= LEAST_BLOCKS:
+    while len(values) // size >= LEAST_BLOCKS:
         found = max(found, _of_blocks(values, size) / variance)
         size *= 2
     return found
