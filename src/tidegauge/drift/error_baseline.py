@@ -22,7 +22,7 @@ MISSED = 0.25  # of baselines: how often the true mean lies past the bound; the 
 class Terms(NamedTuple):
     """What a detector is asked for."""
 
-    reference: int = 1_000  # first outcomes, which the baseline is learned from; 0 with a given mean
+    reference: int = 1_000  # first outcomes, from which the baseline is learned; 0 with a given mean
     mean: float | None = None  # a given baseline
     tolerance: float = 0.0  # added to the baseline: a rise up to it is nobody's business
     direction: Direction = "worse"

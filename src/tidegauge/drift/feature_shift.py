@@ -28,7 +28,7 @@ STEP = 100  # rows a step; what a step costs is shared by its rows
 MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
 MOST_OWNED = 1e300
 RISING = 100.0  # evidence below it is what healthy features have
-QUIET_STEPS = 20  # at least so many without being named again end a shift
+QUIET_STEPS = 20  # by default at least so many without being named again end a shift
 QUIET_SHARE = 3  # and so many times as many as its evidence took to rise
 
 
@@ -58,8 +58,11 @@ class FeatureShift:
     The same rows give the same names however they are cut into updates. About 10 ns a value.
     """
 
-    def __init__(self, bins: FeatureBins, patience: float | None = None) -> None:
+    def __init__(
+        self, bins: FeatureBins, patience: float | None = None, quiet_steps: int = QUIET_STEPS
+    ) -> None:
         self.patience = patience  # steps; may be set anew between additions
+        self.quiet_steps = quiet_steps
         self.steps = 0
         self.moved: dict[int, Moved] = {}
         self._bins = bins
@@ -121,11 +124,13 @@ class FeatureShift:
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any], bins: FeatureBins) -> FeatureShift:
+    def load(
+        cls, state: Mapping[str, Any], bins: FeatureBins, quiet_steps: int = QUIET_STEPS
+    ) -> FeatureShift:
         """Return what `dump` wrote, on the same bins; raises SnapshotError where it is something else."""
         if state.get("version") != VERSION:
             raise SnapshotError(f"feature shift: expected version {VERSION}, got {state.get('version')!r}")
-        found = cls(bins)
+        found = cls(bins, quiet_steps=quiet_steps)
         kept = np.array(state["ranks"], np.float64), np.array(state["cells"], np.float64)
         held = np.array(state["held"], np.int64)
         if (kept[0].shape, kept[1].shape) != (found._of_ranks.shape, found._of_cells.shape):
@@ -158,7 +163,7 @@ class FeatureShift:
 
     def _name(self, feature: int, evidence: float) -> None:
         took = self.steps - int(self._low[feature])
-        until = self.steps + max(QUIET_STEPS, QUIET_SHARE * took)
+        until = self.steps + max(self.quiet_steps, QUIET_SHARE * took)
         self.moved[feature] = Moved(feature, self.steps, until, evidence)
 
 

@@ -41,6 +41,7 @@ class Binned:
     def __init__(self, settings: Drift, pane_ms: int, panes: int) -> None:
         self._settings = settings
         self._pane_ms, self._panes = pane_ms, panes
+        self._quiet_steps = -(-settings.resolve_after // STEP)
         self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
         self.bins: FeatureBins | None = None
         self.table: PaneTable | None = None
@@ -115,13 +116,14 @@ class Binned:
             if self.table is not None:
                 self.table.restore(state["table"])
             if self.bins is not None and state.get("shift"):
-                self.shift = FeatureShift.load(state["shift"], self.bins)
+                self.shift = FeatureShift.load(state["shift"], self.bins, self._quiet_steps)
         self._first_ms = state.get("first_ms")
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
         self.table = PaneTable(bins.width, self._pane_ms, self._panes)
-        self.shift = FeatureShift(bins) if self._settings.features == "e_d_bh" and bins.width else None
+        if self._settings.features == "e_d_bh" and bins.width:
+            self.shift = FeatureShift(bins, quiet_steps=self._quiet_steps)
 
 
 class Shift:

@@ -182,7 +182,7 @@ class Watch:
 
     def _terms(self) -> Terms:
         drift = self._settings.drift
-        return Terms(self._settings.monitor.baseline_outcomes, None, drift.tolerance, drift.direction)
+        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction)
 
     def _promise(self, series: int, watched: Watched) -> None:
         """Give the e-detector of a series its share of the promise, at the rate of outcomes so far."""
