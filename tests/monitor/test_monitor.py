@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -347,6 +348,49 @@ def test_a_feature_that_moves_is_a_data_drift_and_one_that_stays_is_none():
     assert {alert.evidence.feature for alert in drifted} == {"age"}
     fields = written(monitor, "tg:drift:churn:v1")
     assert (fields["age.psi.verdict"], fields["income.psi.verdict"]) == ("drift", "stable")
+    assert json.loads(fields["shift.moved"]) == ["age"]
+
+
+@pytest.mark.parametrize("features", ["psi", "none"])
+def test_what_raises_alarms_on_features_can_be_chosen(features):
+    random = np.random.default_rng(19)
+    stream = [
+        replace(one, features={"age": random.normal(0 if i < 2_000 else 2)})
+        for i, one in enumerate(binary(4_000, seed=19))
+    ]
+    settings = msgspec.structs.replace(
+        SETTINGS, drift=msgspec.structs.replace(SETTINGS.drift, features=features)
+    )
+    monitor, alerts = watch(settings, stream, 50)
+    rules = {alert.rule for alert in alerts if alert.drift_type == "data_drift"}
+    assert rules == ({"psi@24h"} if features == "psi" else set())
+    assert "shift.moved" not in written(monitor, "tg:drift:churn:v1")
+
+
+def test_a_detector_of_river_stands_beside_the_e_detector():
+    minute = 60_000
+    stream = [*binary(1_500, 20), *failing(500, 21, 1_500 * minute)]
+    drift = msgspec.structs.replace(SETTINGS.drift, detectors=("e_sr", "adwin"))
+    settings = msgspec.structs.replace(SETTINGS, drift=drift)
+    monitor, _ = watch(settings, stream, 50)
+    state = monitor.state()
+    again = Monitor(settings)
+    again.restore(state)
+    for kept in (monitor, again):
+        fields = written(kept, "tg:drift:churn:v1")
+        assert int(fields["error.e_sr.changes"]) >= 1
+        assert int(fields["error.adwin.changes"]) >= 1
+
+
+def test_a_version_shares_its_promise_among_its_segments():
+    stream = binary(300, 24)
+    monitor, _ = watch(SETTINGS, stream, 50)
+    shares = [monitor._watch.watched(n).share for n in range(len(monitor._roster.series))]
+    again = Monitor(SETTINGS)
+    again.restore(monitor.state())
+    assert [again._watch.watched(n).share for n in range(len(monitor._roster.series))] == shares
+    assert len(set(shares)) == len(shares)
+    assert sum(shares) <= 0.5
 
 
 def test_an_error_that_rises_is_a_concept_drift():

@@ -75,7 +75,7 @@ class ErrorShift:
         self.seen = 0  # values
         self.changes = 0
         self.last: Change | None = None
-        self.took = 0  # outcomes from the last change, as dated, to its alarm
+        self.took = 0  # outcomes from the change, as dated, or the alarm before, to the last alarm
         self.run_length = terms.run_length  # outcomes; may be set anew between updates
         self.baseline: Baseline | None = None
         self._held: list[float] = []  # the reference while it is learned, then less than a block
@@ -159,7 +159,7 @@ class ErrorShift:
         worse = 2 * sum(self._owned[: len(bets.ODDS)]) >= sum(self._owned)
         run = self._runs[0 if worse else -1]
         self.changes += 1
-        self.took = run.n
+        self.took = min(run.n, seen - self.last.seen) if self.last else run.n
         self.last = Change(at, seen, worse, before, run.total / run.n if run.n else None)
         self._owned = [0.0] * len(self._owned)
         return self.last
