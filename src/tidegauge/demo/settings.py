@@ -30,7 +30,7 @@ def demo_settings(
             reference_rows=26_000,  # four weeks
             psi_threshold=0.3,  # every week's weather differs from the average of four
             reference_outcomes=9_000,  # ten days of all flights, a month of one airport's: storms last days
-            tolerance=0.02,  # two flights in a hundred, or half a minute, would call nobody out
+            tolerance=0.05,  # five flights in a hundred would call nobody out; a storm brings as many
             every_outcomes=1_000,
             resolve_after=20_000,  # three weeks
         ),
