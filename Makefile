@@ -8,6 +8,8 @@ SERVERS ?= embedded
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 FAULTS_ARGS ?=
+BENCH_ARGS ?=
+QUICK ?=
 
 # A stamp for each set of extras: nothing is installed again until pyproject.toml changes.
 DEMO_READY := $(VENV)/.ready-demo
@@ -50,8 +52,8 @@ faults: $(DEV_READY) ## Kill, stop, cut off and damage everything, on Apache Kaf
 faults-long: $(DEV_READY) ## The same at random for an hour and at least 200 kills (FAULTS_ARGS="--seed 7")
 	$(BIN)/python -m tests.faults --long $(FAULTS_ARGS)
 
-bench: $(DEV_READY) ## What the parts cost on this machine
-	set -e; for file in benchmarks/[a-z]*.py; do $(BIN)/python -m "benchmarks.$$(basename $$file .py)"; done
+bench: $(DEV_READY) ## Product, peers and limit on the same events: half an hour, or minutes with QUICK=1
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 detection: $(DEV_READY) ## How often the detectors cry for nothing, and how soon they find what is there
 	$(BIN)/python -m benchmarks.detection --figures docs/figures
@@ -64,8 +66,8 @@ fmt: $(DEV_READY) ## Lay the code out and sort its imports
 	$(BIN)/ruff format .
 
 clean: ## Remove what was built, and .venv
-	rm -rf $(VENV) build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) .bench-venv build dist .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null \

@@ -408,6 +408,11 @@ def expected(arrivals: Iterable[Arrival], rules: Rules) -> dict[bytes, Counter[b
     return found
 
 
+def rows(resolution: Resolution) -> tuple[object, ...]:
+    """What a monitor is told, if no window is lost."""
+    return resolution[1:5] if resolution.outcomes else resolution[1:3]
+
+
 ROOMY = Rules(horizon_ms=100, lateness_ms=10, revisions=32)
 
 
@@ -433,7 +438,7 @@ def test_every_suffix_that_is_read_again_yields_the_same_rows_and_counts_nothing
     first = window.apply(arrivals[:crash], 0)
     before, orphans = window.counters(), window.outbox()
     again = window.apply(arrivals[committed:crash], 0)
-    assert [resolution[1:5] for resolution in again] == [resolution[1:5] for resolution in first[committed:]]
+    assert list(map(rows, again)) == list(map(rows, first[committed:]))
     assert all(resolution.replay for resolution in again)
     assert (window.counters(), window.outbox()) == (before, orphans)
     whole = MemoryWindow(ROOMY)
@@ -453,3 +458,24 @@ def test_in_the_end_every_event_is_in_one_counter_and_nothing_waits(data: st.Dat
     assert counters["predictions.waiting"] == counters["labels.waiting"] == 0
     assert counters["labels.orphan"] == len(window.outbox())
     assert counters["predictions.received"] + counters["labels.received"] == len(arrivals)
+
+
+LABELS_OF_A = [
+    Arrival(Side.LABEL, key_of("a"), 0, offset, 20 + offset, value)
+    for offset, value in enumerate((b"0", b"1"))
+]
+PREDICTION_A = Arrival(Side.PREDICTION, key_of("a"), 0, 0, 10, b"p")
+INSTEAD = (OutcomeRow(0, -1, 20, b"0"), OutcomeRow(0, 1, 21, b"1"))
+
+
+def test_a_prediction_that_meets_two_labels_tells_what_stands_instead_of_the_older() -> None:
+    *_, resolution = MemoryWindow(ROOMY).apply([*LABELS_OF_A, PREDICTION_A], 0)
+    assert resolution.outcomes == (OutcomeRow(0, 1, 21, b"1"),)
+    assert resolution.instead == INSTEAD
+
+
+def test_an_older_label_that_comes_after_tells_what_stands_instead_of_it() -> None:
+    older, newer = LABELS_OF_A[0], LABELS_OF_A[1]._replace(partition=1)
+    *_, resolution = MemoryWindow(ROOMY).apply([PREDICTION_A, newer, older], 0)
+    assert (resolution.verdict, resolution.outcomes) == (Verdict.SUPERSEDED, ())
+    assert resolution.instead == INSTEAD

@@ -25,6 +25,8 @@ from tidegauge.redact import is_secret, redacted_options, redacted_url
 Positive = Annotated[int, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
+CLUSTER = "+cluster"  # in the scheme of a Redis URL that names a node of a Redis Cluster
+_REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", f"redis{CLUSTER}", f"rediss{CLUSTER}"})
 _REDIS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -337,13 +339,14 @@ def check_redis_url(url: str, key: str) -> None:
     """Raise ConfigError for a URL that cannot be one, without showing what could be a password."""
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+        right = parts.scheme in _REDIS_SCHEMES and parts.port != 0
     except ValueError:
         right = False
     if not right or "@" in f"{parts.path}{parts.query}{parts.fragment}":
         raise ConfigError(
-            f"{key}: expected redis://, rediss:// or unix://, then user:password@host:port/database with "
-            "what is not a letter or digit in the password percent-encoded; what came is not shown"
+            f"{key}: expected redis://, rediss://, unix:// or redis+cluster://, then "
+            "user:password@host:port/database with what is not a letter or digit in the password "
+            "percent-encoded; what came is not shown"
         )
     for name, value in parse_qsl(parts.query):
         if name in _REDIS_FILES and not Path(value).is_file():

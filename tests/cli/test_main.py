@@ -46,6 +46,7 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
         "alerts",
         "check-config",
         "doctor",
+        "rebuild",
         "schema",
     ):
         assert f"\n    {name} " in done.stdout or f"\n    {name}\n" in done.stdout

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults.rig import Rig
-from tests.faults.scenarios import KILLING, LENGTHS, SCENARIOS, WITHOUT, Scenario
+from tests.faults.scenarios import KILLING, LENGTHS, OPTIONS, SCENARIOS, WITHOUT, Scenario
 from tests.faults.trial import Result, Trial
 
 QUICK_RATE, QUICK_SECONDS = 2_000.0, 8.0
@@ -75,7 +75,9 @@ def _enough(options: argparse.Namespace, results: list[Result], seconds: float) 
 def _trial(
     rig: Rig, name: str, scenario: Scenario, options: argparse.Namespace, seed: int, meta: bool = False
 ) -> Result:
-    trial = Trial(rig, name, seed, options.rate, options.seconds * LENGTHS.get(name, 1.0))
+    trial = Trial(
+        rig, name, seed, options.rate, options.seconds * LENGTHS.get(name, 1.0), OPTIONS.get(name, {})
+    )
     try:
         scenario(trial)
         result = trial.finish(_META_STEADY_SECONDS) if meta else trial.finish()

@@ -66,21 +66,29 @@ def counters(found: dict[str, int], expected: Counter[str], findings: Findings) 
 def matched_set(settings: Settings, truth: Truth, findings: Findings) -> None:
     """Every outcome is on the topic, nothing else is, and the label that stands is the right one."""
     rows: Counter[tuple[str, int, int]] = Counter()
-    says: dict[str, Counter[Any]] = defaultdict(Counter)
+    stands: dict[str, tuple[int, Any]] = {}  # revision, label
     for message in read(settings, settings.topics.observations):
         if message.key() is None:
-            for name, revision, sign, label in _outcomes(block_codec.decode(message.value() or b"")):
+            taken_back: Any = None
+            for name, revision, sign, label, again in _outcomes(block_codec.decode(message.value() or b"")):
                 rows[name, revision, sign] += 1
-                if rows[name, revision, sign] == 1:
-                    says[name][label] += sign
+                if sign < 0:
+                    taken_back = label
+                    continue
+                known = stands.get(name)
+                if again:
+                    told = known is None or (taken_back is not None and taken_back == known[1])
+                else:
+                    told = rows[name, revision, sign] == 1 and (known is None or known[0] <= revision)
+                if told:
+                    stands[name] = revision, label
+                taken_back = None
     findings.replayed += sum(rows.values()) - len(rows)
-    missing, phantom = truth.outcomes.keys() - says.keys(), says.keys() - truth.outcomes.keys()
+    missing, phantom = truth.outcomes.keys() - stands.keys(), stands.keys() - truth.outcomes.keys()
     findings.miscount("outcomes that are not on the topic", -len(missing))
     findings.miscount("outcomes on the topic that should not be", len(phantom))
     wrong = [
-        name
-        for name, label in truth.outcomes.items()
-        if name in says and +says[name] != Counter([float(label)])
+        name for name, label in truth.outcomes.items() if name in stands and stands[name][1] != float(label)
     ]
     if wrong:
         findings.broken.append(f"{len(wrong)} outcomes with another label than the last, such as {wrong[:3]}")
@@ -149,8 +157,8 @@ def read(settings: Settings, topic: str) -> Iterator[Message]:
         consumer.close()
 
 
-def _outcomes(block: Block) -> Iterator[tuple[str, int, int, Any]]:
-    """Yield id, revision, sign and label of each outcome row."""
+def _outcomes(block: Block) -> Iterator[tuple[str, int, int, Any, bool]]:
+    """Yield id, revision, sign and label of each outcome row, and whether it may be known."""
     rows = block.outcomes
     assert (rows.label_text == NO_TEXT).all()  # the generator sends numbers and booleans alone
     yield from zip(
@@ -158,5 +166,6 @@ def _outcomes(block: Block) -> Iterator[tuple[str, int, int, Any]]:
         rows.revision.tolist(),
         rows.sign.astype(int).tolist(),
         rows.label_number.tolist(),
+        rows.again.tolist(),
         strict=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,13 @@ from tidegauge.servers import KAFKA, REDIS, Server
 _CREATE_SECONDS = 30
 _SYNC_SECONDS = 20
 PARTITIONS = 4
+# Of groups that the broker manages (KIP-848) the session is its setting, not the members'.
+_SESSIONS = {
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.heartbeat.interval.ms": "1000",
+    "group.consumer.min.heartbeat.interval.ms": "1000",
+}
 
 
 class Rig:
@@ -33,7 +40,7 @@ class Rig:
         self.redis_proxy = self._undo.enter_context(Proxy())
         self.replica_proxy = self._undo.enter_context(Proxy())
         announced = {"advertised.listeners": f"PLAINTEXT://{self.kafka_proxy.address}"}
-        self.kafka = Server(KAFKA, settings=announced)
+        self.kafka = Server(KAFKA, settings=announced | _SESSIONS)
         self._undo.callback(self.kafka.close)
         self.kafka.start()
         self.kafka_proxy.switch(self.kafka.place.port)
@@ -41,7 +48,9 @@ class Rig:
         self._others: list[Server] = []
         self.redis = self._new_redis()
 
-    def fresh(self, horizon_seconds: int, session_timeout_ms: int) -> config.Settings:
+    def fresh(
+        self, horizon_seconds: int, session_timeout_ms: int, kafka_options: Mapping[str, str]
+    ) -> config.Settings:
         """Return settings with new topics, new groups and an empty Redis."""
         self._close_redis()
         self.redis = self._new_redis()
@@ -59,6 +68,7 @@ class Rig:
                 bootstrap_servers=self.kafka_proxy.address,
                 group=f"faults.{name}",
                 session_timeout_ms=session_timeout_ms,
+                options=dict(kafka_options),
             ),
             topics=config.Topics(**topics, partitions=PARTITIONS),
             redis=config.Redis(url=f"redis://{self.redis_proxy.address}/0", timeout_seconds=2.0),

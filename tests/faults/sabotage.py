@@ -16,7 +16,7 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,13 +119,10 @@ class JoinWindow(_Port):
         super().__init__(inner, sabotage)
         self._forget = forget
 
-    def apply(
-        self, arrivals: Sequence[Arrival], watermark_ms: int, known: Mapping[tuple[Side, int], int]
-    ) -> list[Resolution]:
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
         if self._sabotage.plan.without == "offsets":
             self._forget()
-            known = {}
-        resolutions: list[Resolution] = self._inner.apply(arrivals, watermark_ms, known)
+        resolutions: list[Resolution] = self._inner.apply(arrivals, watermark_ms)
         if arrivals:
             self._sabotage.passes("applied")
         return resolutions

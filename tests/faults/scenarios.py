@@ -17,6 +17,7 @@ _ZOMBIE_SECONDS = 15.0
 _OUTAGE_SECONDS = 4.0
 _LOST_SECONDS = 1.0  # of what Redis acknowledged
 _SMALL_MEMORY = "1mb"
+_PUBLISHED_SECONDS = 3.0  # monitor.publish_seconds is over by then
 
 
 def calm(trial: Trial) -> None:
@@ -238,6 +239,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "kill-revoking-join": partial(kill_in_revoke, "join"),
     "kill-revoking-monitor": partial(kill_in_revoke, "monitor"),
     "kill-random": kill_at_random,
+    "kill-random-kip-848": kill_at_random,
+    "sigterm-kip-848": terminate,
     "zombie-join": partial(zombie, "join,monitor,control", "applied"),
     "zombie-monitor": partial(zombie, "monitor", "publishing"),
     "sigterm": terminate,
@@ -257,10 +260,16 @@ SCENARIOS: Mapping[str, Scenario] = {
 # Of the stream, where it is not the usual one: it shall go on while there are faults.
 LENGTHS: Mapping[str, float] = {
     "kill-random": 2.5,
+    "kill-random-kip-848": 2.5,
+    "sigterm-kip-848": 1.5,
     "sigterm": 1.5,
     "scale-1-3-1": 2.0,
     "cut-redis": 1.7,
     "cut-kafka": 1.7,
+}
+# Where groups are managed by the broker, since Kafka 4.
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    name: {"group.protocol": "consumer"} for name in ("kill-random-kip-848", "sigterm-kip-848")
 }
 KILLING = ("kill-applied", "kill-produced", "kill-delivered", "kill-saved", "kill-random")
 
@@ -269,13 +278,15 @@ KILLING = ("kill-applied", "kill-produced", "kill-delivered", "kill-saved", "kil
 
 
 def without_fence(trial: Trial) -> None:
-    """The zombie dies with its stale write, or it would join again and its successor set things right."""
+    """Zombie and successor die, or the successor would notice the stale write and set things right."""
     sleeper = trial.hire("monitor", point="publishing", passage=30, then="last", without="fence")
     trial.hire("join,control")
     trial.begin()
     trial.await_stop(sleeper)
-    trial.hire("monitor")
+    successor = trial.hire("monitor")
     trial.settle()
+    time.sleep(_PUBLISHED_SECONDS)
+    trial.kill(successor)
     sleeper.signal(signal.SIGCONT)
     trial.await_death(sleeper)
 

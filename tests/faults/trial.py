@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -91,11 +93,19 @@ class Result:
 class Trial:
     """One scenario's stage and props. A scenario breaks things; `finish` heals and examines."""
 
-    def __init__(self, rig: Rig, scenario: str, seed: int, rate: float, seconds: float) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        scenario: str,
+        seed: int,
+        rate: float,
+        seconds: float,
+        kafka_options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.rig = rig
         self.scenario = scenario
         self.seed = seed
-        self.settings = rig.fresh(HORIZON_SECONDS, SESSION_TIMEOUT_MS)
+        self.settings = rig.fresh(HORIZON_SECONDS, SESSION_TIMEOUT_MS, kafka_options)
         predictions = int(rate * seconds / 2.05)
         step_ms = 3 * 3_600_000 // predictions  # three hours of event time, so the window of 1h moves
         spec = Spec(seed=seed, predictions=predictions, start_ms=_START_MS, step_ms=step_ms)
@@ -131,7 +141,7 @@ class Trial:
 
     def begin(self, share: float = 0.0) -> None:
         """Start the stream once workers have the partitions; return when that share of it is joined."""
-        claimed = ("tgw:watermarks", *(f"tgs:{{{number}}}:epoch" for number in range(PARTITIONS)))
+        claimed = ("tgw:{0}:marks", *(f"tgs:{{{number}}}:epoch" for number in range(PARTITIONS)))
         store = self.rig.client()
         if not wait(lambda: store.exists(*claimed) == len(claimed), _POINT_SECONDS):
             self.findings.broken.append(f"no worker had the partitions after {_POINT_SECONDS:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -33,6 +34,9 @@ def new_topic(servers: Servers) -> Callable[..., str]:
     def create(partitions: int = 1, stem: str = "topic") -> str:
         name = f"{stem}.{uuid.uuid4().hex[:12]}"
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_CREATE_SECONDS)
+        until = time.monotonic() + _CREATE_SECONDS
+        while name not in admin.list_topics(timeout=_CREATE_SECONDS).topics and time.monotonic() < until:
+            time.sleep(0.05)  # the controller has it, the broker not yet
         return name
 
     return create

@@ -109,6 +109,24 @@ def test_a_topic_with_other_partitions_is_a_warning(
     assert "3 to look at" in capsys.readouterr().out
 
 
+def test_rebuild_removes_what_workers_keep_for_themselves_and_only_when_told(
+    state: redis.Redis, settings: Settings, capsys: Capture
+) -> None:
+    kept = {"tgw:{0}:b:1", "tgw:{0}:applied", "tgs:{1}"}
+    for name in (*kept, "tgw:versions", "tgs:resolved"):
+        state.set(name, "x")
+    before = set(state.keys())
+    assert main(["rebuild"]) == Exit.OK
+    assert "nothing is removed" in capsys.readouterr().out
+    assert set(state.keys()) == before
+    assert main(["rebuild", "--yes", "--json"]) == Exit.OK
+    said = json.loads(capsys.readouterr().out)
+    assert said["keys_removed"] == {"window": 2, "snapshots": 1}
+    topics = settings.topics
+    assert said["records"] == {topics.predictions: 0, topics.labels: 0, topics.observations: 0}
+    assert {name.encode() for name in kept} == before - set(state.keys())
+
+
 def test_doctor_finds_an_eviction_policy(state: redis.Redis, capsys: Capture) -> None:
     state.config_set("maxmemory-policy", "allkeys-lru")
     try:

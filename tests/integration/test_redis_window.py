@@ -23,7 +23,7 @@ from tests.test_join import (
     rejected,
 )
 from tidegauge.adapters.redis_window import RedisWindow
-from tidegauge.errors import ConfigError, TidegaugeError, Unavailable
+from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import Arrival, MemoryWindow, Orphan, Rules, Side, key_of
 from tidegauge.servers import Servers
 
@@ -166,6 +166,47 @@ def test_a_server_that_forgot_the_script_is_given_it_again(store: redis.Redis, n
     assert window.apply([predicted(0, 0)], 0)[0].verdict == "waiting"
     store.script_flush()
     assert window.apply([predicted(1, 0)], 0)[0].verdict == "duplicate"
+
+
+CALLS: dict[str, Callable[[RedisWindow], Any]] = {
+    "apply": lambda window: window.apply([predicted(1, 10)], 0),
+    "sweep": lambda window: window.sweep(0),
+    "applied": lambda window: window.applied(),
+    "watermark": lambda window: window.watermark({"p-0": 1}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_a_window_that_was_emptied_refuses_whoever_does_not_recognise_it_anew(
+    store: redis.Redis, new_window: NewWindow, call: Callable[[RedisWindow], Any]
+) -> None:
+    window = new_window(Rules(100, 0))
+    before = window.recognise()
+    window.apply([predicted(0, 10)], 0)
+    store.flushall()
+    with pytest.raises(WentBack):
+        call(window)
+    assert store.keys() == [], "nothing was written"
+    assert window.recognise() != before
+    call(window)
+
+
+def test_two_workers_know_a_window_by_the_same_name(store: redis.Redis, new_window: NewWindow) -> None:
+    first = new_window(Rules(100, 0), prefix="same")
+    assert first.recognise() == new_window(Rules(100, 0), prefix="same").recognise()
+
+
+def test_a_server_that_restarted_has_another_name_though_it_kept_everything(
+    servers: Servers, store: redis.Redis, new_window: NewWindow
+) -> None:
+    window = new_window(Rules(100, 0))
+    before = window.recognise()
+    window.apply([predicted(0, 10)], 0)
+    servers.store.restart()
+    with pytest.raises(WentBack):
+        window.apply([predicted(1, 10)], 0)
+    assert window.recognise() != before
+    assert window.applied() == {(Side.PREDICTION, 0): 0}
 
 
 def test_a_full_server_takes_nothing_and_says_so(store: redis.Redis, new_window: NewWindow) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.integration.worker import (
     wait_for,
     worker,
 )
+from tidegauge.adapters.redis_forget import forget
 from tidegauge.config import Join, Monitor, Settings, Web
 from tidegauge.servers import Servers
 from tidegauge.servers.ports import free_port
@@ -209,8 +211,15 @@ def test_a_worker_that_is_killed_leaves_nothing_lost_and_nothing_counted_twice(
     assert counters(store)["predictions.matched"] == len(truth)
 
 
-def test_a_redis_that_lost_everything_is_filled_again_from_the_topics(
-    quick: Settings, store: redis.Redis, tmp_path: Path
+LOSSES: dict[str, Callable[[Settings, redis.Redis], Any]] = {
+    "everything": lambda settings, store: store.flushall(),
+    "what rebuild removes": lambda settings, store: forget(settings.redis, ("window", "snapshots")),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())
+def test_a_redis_that_lost_something_is_filled_again_from_the_topics(
+    quick: Settings, store: redis.Redis, tmp_path: Path, lose: Callable[[Settings, redis.Redis], Any]
 ) -> None:
     events, truth = stream(1_200, seed=4)
     half = len(events) // 2
@@ -218,7 +227,7 @@ def test_a_redis_that_lost_everything_is_filled_again_from_the_topics(
     with worker(quick, log):
         produce(quick, events[:half])
         wait_for(lambda: received(store, events[:half]), log)
-        store.flushall()
+        lose(quick, store)
         produce(quick, events[half:])
         wait_for(lambda: received(store, events) and expect(store, truth), log)
     assert adds_up(counters(store))

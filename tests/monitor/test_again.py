@@ -15,14 +15,15 @@ ONE = binary(1, seed=1)[0]
 
 
 def told(
-    *labels: tuple[int, bool], offset: int, again: bool, topic: str = "labels", kpi: float = 1.0
+    *labels: tuple[int, bool], offset: int, again: bool, topic: str = "labels", instead: bool = False
 ) -> Block:
     """Return a block with rows (sign, label) of one prediction under one trigger."""
     builder = BlockBuilder()
-    for sign, label in labels:
-        labelled = Labelled(label, 1.0, {"revenue": kpi})
+    for place, (sign, label) in enumerate(labels):
+        revision = 0 if instead else place
+        labelled = Labelled(label, 1.0, {"revenue": 1.0})
         builder.outcome(
-            "p", 7, Trigger(topic, 0, offset), ONE.predicted, labelled, 60_000, len(labels) - 1, sign, again
+            "p", 7, Trigger(topic, 0, offset), ONE.predicted, labelled, 60_000, revision, sign, again
         )
     return builder.build()
 
@@ -79,12 +80,32 @@ def test_an_older_revision_that_is_told_again_does_not_come_back() -> None:
     assert after(FIRST, CORRECTED, told((1, WRONG), offset=99, again=True)) == ONCE
 
 
+def test_what_stands_instead_of_what_was_counted_counts() -> None:
+    other = told((1, RIGHT), offset=99, again=True)  # another first outcome, of a window that was lost
+    instead = told((-1, WRONG), (1, RIGHT), offset=99, again=True, instead=True)
+    assert after(FIRST, other, instead) == ONCE
+
+
+def test_what_stands_instead_of_something_that_was_never_told_is_known() -> None:
+    straight = told((1, RIGHT), offset=5, again=False)
+    instead = told((-1, WRONG), (1, RIGHT), offset=99, again=True, instead=True)
+    assert after(straight, instead) == ONCE
+
+
+def test_what_stands_instead_of_something_forgotten_does_not_count() -> None:
+    instead = told((-1, WRONG), (1, RIGHT), offset=99, again=True, instead=True)
+    assert "tg:metrics:churn:v1" not in Monitor(Settings()).report().writes
+    monitor = Monitor(Settings())
+    monitor.observe(instead)
+    assert monitor.report().writes.get("tg:metrics:churn:v1", {}).get("n@24h", "0.0") == "0.0"
+
+
 def test_a_correction_of_kpis_alone_is_a_correction() -> None:
     builder = BlockBuilder()
     trigger = Trigger("labels", 0, 9)
-    for sign, kpi in ((-1, 1.0), (1, 5.0)):
+    for revision, sign, kpi in ((0, -1, 1.0), (1, 1, 5.0)):
         labelled = Labelled(WRONG, 1.0, {"revenue": kpi})
-        builder.outcome("p", 7, trigger, ONE.predicted, labelled, 60_000, 1, sign, True)
+        builder.outcome("p", 7, trigger, ONE.predicted, labelled, 60_000, revision, sign, True)
     assert after(FIRST, builder.build()) == ("1.0", "0.0", "5.0")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tests.simulation.points import Process
 from tidegauge.errors import DeliveryFailed
-from tidegauge.ports import Ownership, Partition, Record
+from tidegauge.ports import Committed, Ownership, Partition, Record
 
 
 class Log:
@@ -45,6 +45,7 @@ class Group:
         self.partitions = [(topic, number) for topic in topics for number in range(len(log.topics[topic]))]
         self.members: list[SimConsumer] = []
         self.committed: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
         self._target: dict[Partition, SimConsumer] = {}
         self._plan = 0
 
@@ -120,20 +121,26 @@ class SimConsumer:
     def end_offset(self, partition: Partition) -> int | None:
         return self._ends.get(partition)
 
-    def first_offset(self, partition: Partition) -> int:
-        self.process.point("first_offset")
-        return 0
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        self.process.point("bounds")
+        return 0, self.group.log.end(partition)
 
-    def committed(self, topic: str) -> dict[int, int]:
+    def committed(self, topic: str, partitions: int) -> dict[int, Committed]:
         self.process.point("committed")
-        return {number: offset for (name, number), offset in self.group.committed.items() if name == topic}
+        group = self.group
+        return {
+            each[1]: Committed(offset, group.notes[each])
+            for each, offset in group.committed.items()
+            if each[0] == topic
+        }
 
-    def commit(self, next_offsets: Mapping[Partition, int]) -> bool:
-        if not next_offsets:
+    def commit(self, offsets: Mapping[Partition, Committed]) -> bool:
+        if not offsets:
             return True
         if self.process.point("commit") == "refused" or self.expelled or self not in self.group.members:
             return False
-        self.group.committed |= next_offsets
+        self.group.committed |= {each: offset for each, (offset, _) in offsets.items()}
+        self.group.notes |= {each: note for each, (_, note) in offsets.items()}
         self.process.world.committed(self.group)
         self.process.point("committed it")
         return True

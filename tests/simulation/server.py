@@ -28,6 +28,7 @@ class Server:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self.claims = 0  # of all time, as epochs go by the clock
+        self.name = "1"  # of the process and its filling: another one after every loss
         self.writes: list[Write] = []
         self._clear()
 
@@ -41,6 +42,7 @@ class Server:
         """Lose every write of these parts but the first `kept` of all."""
         remaining = [each for place, each in enumerate(self.writes) if place < kept or each.part not in parts]
         self._clear()
+        self.name = str(int(self.name) + 1)
         self.writes = []
         for write in remaining:
             self.do(*write[:2], *write.arguments)
@@ -56,10 +58,10 @@ class Server:
         self.stale = 0  # writes taken although their epoch was not the newest
 
     def apply(
-        self, shard: int, arrivals: list[Arrival], watermark_ms: int, known: Sources, last: Sources
+        self, shard: int, arrivals: list[Arrival], watermark_ms: int, last: Sources
     ) -> list[Resolution]:
         window = self.shards[shard]
-        resolutions = window.apply(arrivals, watermark_ms, known)
+        resolutions = window.apply(arrivals, watermark_ms)
         for source, offset in last.items():
             window._applied[source] = max(offset, window._applied.get(source, -1))
         return resolutions
@@ -127,15 +129,26 @@ class SimWindow:
     def __init__(self, process: Process, server: Server) -> None:
         self.process = process
         self._server = server
+        self._name = ""
 
-    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int, known: Sources) -> list[Resolution]:
+    def recognise(self) -> str:
+        self.process.point("recognise")
+        self._name = self._server.name
+        return self._name
+
+    def _check(self) -> None:
+        if self._name != self._server.name:
+            raise WentBack(f"{self._name} is {self._server.name} now")
+
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
         last = {(arrival.side, arrival.partition): arrival.offset for arrival in arrivals}
         found: dict[int, Resolution] = {}
         for shard in range(SHARDS):
             self.process.point("apply")
             places = [place for place, arrival in enumerate(arrivals) if _shard(arrival) == shard]
             own = [arrivals[place] for place in places]
-            resolutions = self._server.do("window", "apply", shard, own, watermark_ms, dict(known), last)
+            self._check()
+            resolutions = self._server.do("window", "apply", shard, own, watermark_ms, last)
             found |= zip(places, resolutions, strict=True)
         self.process.point("applied it")
         return [found[place] for place in range(len(arrivals))]
@@ -143,6 +156,7 @@ class SimWindow:
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
         for shard in range(SHARDS):
             self.process.point("sweep")
+            self._check()
             self._server.do("window", "sweep", shard, watermark_ms)
         return True
 
@@ -152,6 +166,7 @@ class SimWindow:
 
     def applied(self) -> dict[tuple[Side, int], int]:
         self.process.point("applied")
+        self._check()
         return self._server.applied()
 
     def outbox(self, limit: int = 1_000) -> list[Orphan]:
@@ -166,6 +181,7 @@ class SimWindow:
 
     def watermark(self, advances: Mapping[str, int | None]) -> int:
         self.process.point("watermark")
+        self._check()
         found: int = self._server.do("window", "watermark", dict(advances))
         self.process.point("watermark moved")
         return found

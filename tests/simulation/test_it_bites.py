@@ -17,7 +17,7 @@ from tests.simulation.world import PORTS, Action, Ports
 from tidegauge.block import Block
 from tidegauge.join import Arrival, Resolution
 from tidegauge.monitor import Monitor
-from tidegauge.ports import Partition, Snapshot
+from tidegauge.ports import Committed, Partition, Snapshot
 
 ENOUGH = 1_000
 CRASHES = schedules(lossy=False)
@@ -48,8 +48,8 @@ class HastyProducer(SimProducer):
 class HastyConsumer(SimConsumer):
     """Commits, and delivers then."""
 
-    def commit(self, next_offsets: Mapping[Partition, int]) -> bool:
-        done = super().commit(next_offsets)
+    def commit(self, offsets: Mapping[Partition, Committed]) -> bool:
+        done = super().commit(offsets)
         SimProducer.flush(self.process.producer, 0)
         return done
 
@@ -81,12 +81,12 @@ class ForgetfulServer(Server):
     """A window that takes what it has applied for new."""
 
     def apply(
-        self, shard: int, arrivals: list[Arrival], watermark_ms: int, known: Sources, last: Sources
+        self, shard: int, arrivals: list[Arrival], watermark_ms: int, last: Sources
     ) -> list[Resolution]:
         applied = self.shards[shard]._applied
         before = dict(applied)
         applied.clear()
-        resolutions = self.shards[shard].apply(arrivals, watermark_ms, {})
+        resolutions = self.shards[shard].apply(arrivals, watermark_ms)
         applied.clear()
         applied |= {source: max(before.get(source, -1), last.get(source, -1)) for source in {*before, *last}}
         return resolutions
@@ -99,14 +99,14 @@ def test_a_window_without_applied_offsets_is_noticed() -> None:
 class HastyWindow(SimWindow):
     """Moves the watermark with a batch before it applies it."""
 
-    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int, known: Sources) -> list[Resolution]:
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
         advances: dict[str, int] = {}
         for arrival in arrivals:
             source = f"{(PREDICTIONS, LABELS)[arrival.side]}-{arrival.partition}"
             advances[source] = max(arrival.at_ms, advances.get(source, 0))
         own_ms = self.watermark(advances)
         self.sweep(own_ms)
-        return super().apply(arrivals, own_ms, known)
+        return super().apply(arrivals, own_ms)
 
 
 def test_a_sweep_with_the_watermark_of_the_batch_itself_is_noticed() -> None:
@@ -114,12 +114,12 @@ def test_a_sweep_with_the_watermark_of_the_batch_itself_is_noticed() -> None:
 
 
 class SilentServer(Server):
-    """A window that does not say that it went back."""
+    """Has the name it had, after a loss too."""
 
-    def apply(
-        self, shard: int, arrivals: list[Arrival], watermark_ms: int, known: Sources, last: Sources
-    ) -> list[Resolution]:
-        return super().apply(shard, arrivals, watermark_ms, {}, last)
+    def lose(self, kept: int, parts: frozenset[str] = frozenset({"window", "store"})) -> None:
+        name = self.name
+        super().lose(kept, parts)
+        self.name = name
 
 
 def test_a_window_that_keeps_its_loss_to_itself_is_noticed() -> None:

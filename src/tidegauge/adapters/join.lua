@@ -1,9 +1,9 @@
 -- The join of predictions and labels in one shard: the table of tidegauge/join/table.py, as a script.
 --
--- KEYS  1 applied offsets, 2 counters, 3 outbox
--- ARGV  1 watermark_ms, 2 horizon_ms, 3 lateness_ms, 4 corrections kept, 5 prefix of the bucket keys,
---       6 the batch's last offsets, 7 the events, 8 first bucket to sweep, 9 last bucket to sweep,
---       10 offsets that the caller has seen applied: without them it applies nothing, WENTBACK
+-- KEYS  1 the shard's filling, 2 applied offsets, 3 counters, 4 outbox
+-- ARGV  1 the window's name (checked before this), 2 watermark_ms, 3 horizon_ms, 4 lateness_ms,
+--       5 corrections kept, 6 prefix of the bucket keys, 7 the batch's last offsets, 8 the events,
+--       9 first bucket to sweep, 10 last bucket to sweep
 -- Returns one byte for each event (verdict, and flags as below), then the rows of those that have any.
 --
 -- An entry is one value in a bucket's hash; all integers are big endian:
@@ -32,9 +32,9 @@ local PREDICTION_SIDE, LABEL_SIDE = 0, 1
 local REJECTED_EVENT = 2  -- flag of an event's side
 local POSITION_BYTES, NAME_BYTES = 14, 10
 
-local horizon = tonumber(ARGV[2])
-local due_before = tonumber(ARGV[1]) - horizon - tonumber(ARGV[3])
-local corrections, prefix = tonumber(ARGV[4]), ARGV[5]
+local horizon = tonumber(ARGV[3])
+local due_before = tonumber(ARGV[2]) - horizon - tonumber(ARGV[4])
+local corrections, prefix = tonumber(ARGV[5]), ARGV[6]
 local pack, read_struct, byte, char, sub = struct.pack, struct.unpack, string.byte, string.char, string.sub
 local call, floor = redis.call, math.floor
 
@@ -255,6 +255,12 @@ local function add_rows(entry, revision)
   return HAS_ROWS
 end
 
+-- What stands, for those to whom another label was told: rows of one revision.
+local function instead_of(other, entry)
+  local revision, newest = #entry.labels - 1, entry.newest
+  return row(revision, -1, other) .. row(revision, 1, {newest[1], newest[2], entry.labels[revision + 1][3]})
+end
+
 local function insert_sorted(labels, event)
   local place = #labels + 1
   while place > 1 and older(event, labels[place - 1]) do
@@ -279,13 +285,15 @@ local function prediction_meets_labels(entry, event)
   while first > 1 and inside[first - 1][3] == last[3] do
     first = first - 1
   end
+  entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
+  local flags = EMIT_PREDICTION + add_rows(entry, 0)
   for index, label in ipairs(inside) do
     local after = SUPERSEDED
     if index == first then after = MATCHED elseif label[3] == last[3] then after = DUPLICATE end
     move_waiting(LABEL_SIDE, after)
+    if after == SUPERSEDED then rows[#rows] = rows[#rows] .. instead_of(label, entry) end
   end
-  entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
-  return MATCHED, EMIT_PREDICTION + add_rows(entry, 0), true
+  return MATCHED, flags, true
 end
 
 local function label_meets_labels(entry, event)
@@ -312,7 +320,10 @@ local function label_meets_matched(entry, event)
     return DUPLICATE, 0, true
   end
   if not inside then return LATE, 0, false end
-  if older(event, entry.newest) then return SUPERSEDED, 0, false end
+  if older(event, entry.newest) then
+    rows[#rows + 1] = encoded(entry.prediction) .. instead_of(event, entry)
+    return SUPERSEDED, HAS_ROWS, false
+  end
   if revision > corrections then return REJECTED, 0, false end
   labels[revision + 1], entry.newest = event, event
   return CORRECTED, add_rows(entry, revision), true
@@ -376,7 +387,7 @@ local applied = {}
 local function applied_offset(source)
   local offset = applied[source]
   if not offset then
-    offset = tonumber(call('HGET', KEYS[1], source) or -1)
+    offset = tonumber(call('HGET', KEYS[2], source) or -1)
     applied[source] = offset
   end
   return offset
@@ -402,16 +413,7 @@ local function reject(side, source, offset)
   return REJECTED
 end
 
-local known_at = 1
-while known_at <= #ARGV[10] do
-  local side, partition, offset
-  side, partition, offset, known_at = read_struct('>BI2I8', ARGV[10], known_at)
-  if applied_offset(SIDES[side] .. partition) < offset then
-    return redis.error_reply('WENTBACK ' .. SIDES[side] .. partition .. ' was applied up to ' .. offset)
-  end
-end
-
-local blob, at, size, codes = ARGV[7], 1, #ARGV[7], {}
+local blob, at, size, codes = ARGV[8], 1, #ARGV[8], {}
 local sources = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
 while at <= size do
   local side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start
@@ -436,7 +438,7 @@ while at <= size do
   codes[#codes + 1] = char(code)
 end
 
-for bucket = tonumber(ARGV[8]), tonumber(ARGV[9]) do
+for bucket = tonumber(ARGV[9]), tonumber(ARGV[10]) do
   local key, values = prefix .. bucket, {}
   local flat = call('HGETALL', key)
   for index = 1, #flat, 2 do
@@ -456,21 +458,21 @@ for bucket = tonumber(ARGV[8]), tonumber(ARGV[9]) do
   end
 end
 
-at, size = 1, #ARGV[6]
+at, size = 1, #ARGV[7]
 while at <= size do
   local side, partition, offset
-  side, partition, offset, at = read_struct('>BI2I8', ARGV[6], at)
+  side, partition, offset, at = read_struct('>BI2I8', ARGV[7], at)
   local source = SIDES[side] .. partition
   if offset > applied_offset(source) then applied[source] = offset end
-  call('HSET', KEYS[1], source, string.format('%.0f', applied[source]))
+  call('HSET', KEYS[2], source, string.format('%.0f', applied[source]))
 end
 for side, counted in pairs(counts) do
   for verdict, by in pairs(counted) do
-    if by ~= 0 then call('HINCRBY', KEYS[2], SIDES[side] .. COUNTERS[verdict], by) end
+    if by ~= 0 then call('HINCRBY', KEYS[3], SIDES[side] .. COUNTERS[verdict], by) end
   end
 end
 for index = 1, #orphans, 2 do
-  call('HSET', KEYS[3], orphans[index], orphans[index + 1])
+  call('HSET', KEYS[4], orphans[index], orphans[index + 1])
 end
 
 local reply = {table.concat(codes)}

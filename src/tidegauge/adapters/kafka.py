@@ -1,7 +1,8 @@
 """Kafka: batches in, rows out, and the topics themselves. The one importer of confluent_kafka's clients.
 
 A `BatchConsumer` belongs to the thread that made it: from confluent-kafka 2.16 a call from another
-thread waits behind `consume()`.
+thread waits behind `consume()`. In its callbacks it may be asked for offsets, but not for metadata: the
+client forgets there which call it is in, and a second callback of that call aborts the process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from confluent_kafka import (
 
 from tidegauge.config import Kafka
 from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
-from tidegauge.ports import Ownership, Partition, Record
+from tidegauge.ports import Committed, Ownership, Partition, Record
 
 # Reasons in operations: librdkafka waits a second after a full queue, which shows as stalls.
 _CONSUMER = {
@@ -67,7 +68,6 @@ class BatchConsumer:
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._held: list[Record] = []  # came while resting
-        self._partitions: dict[str, list[int]] = {}  # of topics asked about, as of the last rebalance
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -113,42 +113,45 @@ class BatchConsumer:
             return int(high) if high >= 0 else None
         return None
 
-    def committed(self, topic: str) -> dict[int, int]:
-        """Return the offsets that the group has committed, of every partition of a topic.
+    def committed(self, topic: str, partitions: int) -> dict[int, Committed]:
+        """Return what the group has committed of the partitions of a topic.
 
         Raises Unavailable where the broker does not answer.
         """
+        asked = [TopicPartition(topic, partition) for partition in range(partitions)]
         try:
-            if topic not in self._partitions:
-                found = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
-                self._partitions[topic] = list(found.partitions)
-            asked = [TopicPartition(topic, partition) for partition in self._partitions[topic]]
             answered = self._consumer.committed(asked, timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise _translated(error) from error
-        return {each.partition: each.offset for each in answered if each.offset >= 0}
+        return {
+            each.partition: Committed(each.offset, each.metadata or "")
+            for each in answered
+            if each.offset >= 0
+        }
 
-    def first_offset(self, partition: Partition) -> int:
-        """Return the offset of the oldest record that the topic still has.
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        """Return the offset of the oldest record that the topic still has, and that after the newest.
 
         Raises Unavailable where the broker does not answer.
         """
         try:
-            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_ANSWER_SECONDS)
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*partition), timeout=_ANSWER_SECONDS
+            )
         except KafkaException as error:
             raise _translated(error) from error
-        return int(low)
+        return int(low), int(high)
 
-    def commit(self, next_offsets: Mapping[Partition, int]) -> bool:
+    def commit(self, offsets: Mapping[Partition, Committed]) -> bool:
         """Store for the group the offsets to read next; return False where the partitions have moved on.
 
         Raises Unavailable where the broker does not answer.
         """
-        if not next_offsets:
+        if not offsets:
             return True
-        offsets = [TopicPartition(*part, offset) for part, offset in next_offsets.items()]
+        stored = [TopicPartition(*part, offset, note) for part, (offset, note) in offsets.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._consumer.commit(offsets=stored, asynchronous=False)
         except KafkaException as error:
             if error.args[0].code() in _MOVED_ON:
                 return False
@@ -167,7 +170,6 @@ class BatchConsumer:
         return [_record(message) for message in messages if _is_data(message)]
 
     def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
-        self._partitions.clear()
         starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
         for each in gained:
             offset = starts.get((each.topic, each.partition))

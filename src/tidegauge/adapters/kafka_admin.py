@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but not in __all__
     AdminClient,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -55,6 +56,23 @@ class TopicAdmin:
         }
         return {name: Topic(name, count, self._config(name)) for name, count in partitions.items()}
 
+    def records(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how many records each topic holds, by its offsets; 0 where it is not there."""
+        topics = self._metadata().topics
+        parts = [
+            TopicPartition(name, number)
+            for name in names
+            if name in topics
+            for number in topics[name].partitions
+        ]
+        earliest: Callable[[], OffsetSpec] = OffsetSpec.earliest
+        latest: Callable[[], OffsetSpec] = OffsetSpec.latest
+        first, end = (self._offsets(parts, spec()) for spec in (earliest, latest))
+        held = dict.fromkeys(names, 0)
+        for part in parts:
+            held[part.topic] += end[part] - first[part]
+        return held
+
     def create(self, topics: Sequence[Topic], replication: int) -> list[str]:
         """Create the topics that do not exist; return the names of those that were created."""
         new = [
@@ -80,6 +98,15 @@ class TopicAdmin:
             if self._refusal is not None:
                 raise ConfigError(f"kafka.options: {self._refusal.str()}") from error
             raise Unavailable(f"Kafka at {self._servers}: {error.args[0].str()}") from error
+
+    def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        if not parts:
+            return {}
+        futures = self._client.list_offsets(dict.fromkeys(parts, spec), request_timeout=self._timeout)
+        try:
+            return {part: future.result(self._timeout * 2).offset for part, future in futures.items()}
+        except (KafkaException, TimeoutError) as error:
+            raise Unavailable(f"Kafka at {self._servers}: {error}") from error
 
     def _noted(self, error: KafkaError) -> None:
         if error.code() in _REFUSED:

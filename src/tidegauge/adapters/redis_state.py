@@ -7,15 +7,18 @@ partition is gained, so what a former owner still sends is refused.
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import redis
+from redis import exceptions
 
 from tidegauge import keys
-from tidegauge.config import Redis, check_redis_url
+from tidegauge.adapters import redis_client
+from tidegauge.config import Redis
 from tidegauge.errors import ConfigError, SnapshotError, TidegaugeError, Unavailable, WentBack
 from tidegauge.ports import Snapshot, Writes
 
@@ -34,6 +37,14 @@ if stored[1] == ARGV[2] and stored[2] == ARGV[3] then return 1 end
 if stored[1] then redis.call('RENAME', KEYS[1], KEYS[2]) end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'offset', ARGV[2], 'checksum', ARGV[3], 'state', ARGV[4])
 return 1
+"""
+# KEYS epoch, tally; ARGV the epoch, the tally as it was, as it is to be
+_TALLY = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') ~= tonumber(ARGV[1]) then return 'fenced' end
+local stored = redis.call('GET', KEYS[2])
+if ARGV[2] ~= '' and stored ~= ARGV[2] and stored ~= ARGV[3] then return stored or 'nothing' end
+redis.call('SET', KEYS[2], ARGV[3])
+return 'counted'
 """
 _RESOLVED = "tgs:resolved"  # incidents, by the time of their resolution
 _LOG_ALERT = """
@@ -55,17 +66,11 @@ class RedisState:
     """Reads and writes the state of a deployment; safe to share between threads."""
 
     def __init__(self, settings: Redis) -> None:
-        check_redis_url(settings.url, "redis.url")
-        try:
-            self._redis = redis.Redis.from_url(
-                settings.url,
-                socket_timeout=settings.timeout_seconds,
-                socket_connect_timeout=settings.timeout_seconds,
-            )
-        except ValueError as error:
-            raise ConfigError(f"redis.url: {error}") from error
+        self._redis = redis_client.connect(settings.url, settings.timeout_seconds)
+        self._cluster = redis_client.is_cluster(settings.url)
         self._claim = self._redis.register_script(_CLAIM)
         self._save = self._redis.register_script(_SAVE)
+        self._tally = self._redis.register_script(_TALLY)
         self._log = self._redis.register_script(_LOG_ALERT)
         self._published: dict[int, tuple[int, int]] = {}  # partition -> epoch, writes that went well
 
@@ -103,26 +108,44 @@ class RedisState:
 
         Raises WentBack where Redis has lost what was published before.
         """
-        guard, tally = f"tgs:{{{partition}}}:epoch", f"tgs:{{{partition}}}:published"
         last, count = self._published.get(partition, (0, 0))
-        with _translated(), self._redis.pipeline() as pipeline:
+        before = f"{epoch} {count}" if last == epoch else ""
+        count = count + 1 if last == epoch else 1
+        publish = self._publish_spread if self._cluster else self._publish_at_once
+        with _translated():
+            published = publish(partition, epoch, (before, f"{epoch} {count}"), writes)
+        if published:
+            self._published[partition] = (epoch, count)
+        return published
+
+    def _publish_at_once(self, partition: int, epoch: int, tallies: tuple[str, str], writes: Writes) -> bool:
+        guard, tally = _publication_keys(partition)
+        before, after = tallies
+        with self._redis.pipeline() as pipeline:
             cast(Any, pipeline).watch(guard)
             newest, stored = cast(list[bytes | None], pipeline.mget(guard, tally))
             if int(newest or 0) != epoch:
                 return False
-            known = (f"{epoch} {count}".encode(), f"{epoch} {count + 1}".encode())  # the reply was lost
-            if last == epoch and stored not in known:
-                raise WentBack(f"Redis has lost writes of partition {partition}: {stored!r} of {count}")
-            count = count + 1 if last == epoch else 1
+            if before and stored not in (before.encode(), after.encode()):  # the reply may have been lost
+                raise _lost_writes(partition, stored, before)
             pipeline.multi()
-            pipeline.set(tally, f"{epoch} {count}")
+            pipeline.set(tally, after)
             for key, fields in writes.items():
                 pipeline.hset(key, mapping=cast(Any, fields))
             try:
                 pipeline.execute()
             except redis.WatchError:
                 return False
-        self._published[partition] = (epoch, count)
+        return True
+
+    def _publish_spread(self, partition: int, epoch: int, tallies: tuple[str, str], writes: Writes) -> bool:
+        """Publish to the nodes of a cluster: the owner is fenced once, before the writes."""
+        said = cast(Any, self._tally(keys=list(_publication_keys(partition)), args=[epoch, *tallies]))
+        if said == b"fenced":
+            return False
+        if said != b"counted":
+            raise _lost_writes(partition, said, tallies[0])
+        self.write(writes)
         return True
 
     def write(self, writes: Writes) -> None:
@@ -150,7 +173,28 @@ class RedisState:
         """
         names = [keys.ALERTS_ACTIVE, keys.ALERTS_LOG, _RESOLVED]
         with _translated():
-            self._log(keys=names, args=[incident_id, alert, int(firing), keys.ALERTS_LOG_LENGTH])
+            if self._cluster:
+                self._log_spread(incident_id, alert, firing)
+            else:
+                self._log(keys=names, args=[incident_id, alert, int(firing), keys.ALERTS_LOG_LENGTH])
+
+    def _log_spread(self, incident_id: str, alert: bytes, firing: bool) -> None:
+        """Do what `_LOG_ALERT` does with keys on several nodes.
+
+        A resolution is noted before it takes the alert out, and looked for again after an alert is put in,
+        so whichever comes last sees the other.
+        """
+        client: Any = self._redis
+        if firing and client.zscore(_RESOLVED, incident_id) is None:
+            client.hset(keys.ALERTS_ACTIVE, incident_id, alert)
+        if not firing:
+            client.zadd(_RESOLVED, {incident_id: time.time()})
+            client.zremrangebyrank(_RESOLVED, 0, -10 * keys.ALERTS_LOG_LENGTH - 1)
+        if not firing or client.zscore(_RESOLVED, incident_id) is not None:
+            client.hdel(keys.ALERTS_ACTIVE, incident_id)
+        client.lrem(keys.ALERTS_LOG, 0, alert)
+        client.lpush(keys.ALERTS_LOG, alert)
+        client.ltrim(keys.ALERTS_LOG, 0, keys.ALERTS_LOG_LENGTH - 1)
 
     def require(self) -> None:
         """Raise Unavailable where Redis does not answer."""
@@ -174,6 +218,15 @@ def _snapshot_keys(partition: int) -> tuple[str, str]:
     return f"tgs:{{{partition}}}", f"tgs:{{{partition}}}:previous"
 
 
+def _publication_keys(partition: int) -> tuple[str, str]:
+    """Return the keys of the epoch that guards what a partition publishes, and of the count of its writes."""
+    return f"tgs:{{{partition}}}:epoch", f"tgs:{{{partition}}}:published"
+
+
+def _lost_writes(partition: int, stored: object, expected: str) -> WentBack:
+    return WentBack(f"Redis has lost writes of partition {partition}: expected {expected!r}, got {stored!r}")
+
+
 def _checksum(state: bytes) -> bytes:
     return f"{zlib.crc32(state):08x}".encode()
 
@@ -182,13 +235,16 @@ def _checksum(state: bytes) -> bytes:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+    except (redis.AuthenticationError, exceptions.NoPermissionError) as error:
         raise ConfigError(f"redis.url: the server refused the user: {error}") from error
     except (
         redis.ConnectionError,
         redis.TimeoutError,
         redis.BusyLoadingError,
         redis.OutOfMemoryError,
+        exceptions.ClusterError,
+        exceptions.AskError,
+        exceptions.RedisClusterException,
     ) as error:
         raise Unavailable(f"Redis: {error}") from error
     except redis.RedisError as error:

@@ -9,16 +9,17 @@ is how far a source partition has been applied.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha1
 from importlib import resources
 from struct import Struct
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis import exceptions
 
+from tidegauge.adapters import redis_client
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import COUNTER_NAMES, Arrival, Orphan, OutcomeRow, Resolution, Rules, Side, Verdict
 
@@ -44,54 +45,88 @@ _REPLY_VERDICTS = (
 )
 _OWN_LABEL, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
 _POSITION_BYTES = 14
+_MARKS = 0  # the shard that keeps the watermark
 
 _UNAVAILABLE = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
-    exceptions.ClusterDownError,
+    exceptions.ClusterError,
+    exceptions.AskError,  # and MovedError: slots move faster than the client finds them
+    exceptions.RedisClusterException,
     exceptions.TryAgainError,
 )
 # Error codes of the protocol, the first word of a reply, for which redis-py has no class.
 _UNAVAILABLE_CODES = {"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM"}
 
-# KEYS 1 marks of the source partitions, 2 the watermark; ARGV source, ms or "idle", and so on.
+# KEYS 1 the filling of a shard, ARGV 1 a name for it, should it be new. Returns the window's name there:
+# the process that holds it, and its filling. Another process may have lost writes, and so has a new filling.
+_NAME = """
+local function name()
+  local process = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  return (process or '') .. '.' .. (redis.call('GET', KEYS[1]) or '')
+end
+"""
+_RECOGNISE = (
+    _NAME
+    + """
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return name()
+"""
+)
+# The beginning of every other script: ARGV 1 is the name that the caller knows.
+_ONLY = (
+    _NAME
+    + """
+if name() ~= ARGV[1] then return redis.error_reply('WENTBACK another server, or it was emptied') end
+"""
+)
+# KEYS 2 applied offsets.
+_APPLIED = (
+    _ONLY
+    + """
+return redis.call('HGETALL', KEYS[2])
+"""
+)
+# KEYS 2 marks of the source partitions, 3 the watermark; ARGV 2... source, ms or "idle", and so on.
 # The same as `join.advance`.
-_ADVANCE = """
-for index = 1, #ARGV, 2 do
-  local mark = redis.call('HGET', KEYS[1], ARGV[index])
+_ADVANCE = (
+    _ONLY
+    + """
+for index = 2, #ARGV, 2 do
+  local mark = redis.call('HGET', KEYS[2], ARGV[index])
   local before = mark and tonumber(string.match(mark, '%d+')) or 0
   if ARGV[index + 1] == 'idle' then
     mark = string.format('%.0f idle', before)
   else
     mark = string.format('%.0f', math.max(before, tonumber(ARGV[index + 1])))
   end
-  redis.call('HSET', KEYS[1], ARGV[index], mark)
+  redis.call('HSET', KEYS[2], ARGV[index], mark)
 end
-local marks, least, furthest = redis.call('HVALS', KEYS[1]), nil, 0
+local marks, least, furthest = redis.call('HVALS', KEYS[2]), nil, 0
 for _, mark in ipairs(marks) do
   local at = tonumber(string.match(mark, '%d+'))
   furthest = math.max(furthest, at)
   if not string.find(mark, 'idle') then least = math.min(least or at, at) end
 end
-local watermark = math.max(tonumber(redis.call('GET', KEYS[2]) or 0), least or furthest)
-redis.call('SET', KEYS[2], string.format('%.0f', watermark))
+local watermark = math.max(tonumber(redis.call('GET', KEYS[3]) or 0), least or furthest)
+redis.call('SET', KEYS[3], string.format('%.0f', watermark))
 return watermark
 """
+)
 
 Answer = TypeVar("Answer")
 
 
 class _Batch(NamedTuple):
-    """What a shard is given: the script's arguments besides the rules and the keys."""
+    """What a shard is given: the script's arguments besides the rules, the keys and the window's name."""
 
     watermark_ms: int
     offsets: bytes = b""  # the last of each source partition in the batch
     events: bytes = b""
     first: int = 0  # bucket to sweep
     last: int = -1
-    known: bytes = b""  # offsets that must have been applied
 
 
 class RedisWindow:
@@ -105,11 +140,11 @@ class RedisWindow:
         self._buckets = buckets
         self.prefix = prefix
         self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
-        self._script = resources.files(__package__).joinpath("join.lua").read_bytes()
+        self._script = _ONLY.encode() + resources.files(__package__).joinpath("join.lua").read_bytes()
         self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
         self._resolutions = _resolutions()
         self._next_bucket = 0
-        self._opened = False
+        self._names: list[bytes] = []  # of each shard, as it was recognised
 
     @classmethod
     def connect(
@@ -121,13 +156,8 @@ class RedisWindow:
         prefix: str = "tgw",
         timeout_seconds: float = 5.0,
     ) -> RedisWindow:
-        """Return the window at a URL; no call is made yet. Raises ConfigError for an unusable URL."""
-        try:
-            client = redis.Redis.from_url(
-                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
-            )
-        except ValueError as error:
-            raise ConfigError(f"redis.url: {error}") from error
+        """Return the window at a URL; see `redis_client.connect`."""
+        client = redis_client.connect(url, timeout_seconds)
         return cls(client, rules, shards, buckets, prefix)
 
     def close(self) -> None:
@@ -151,20 +181,28 @@ class RedisWindow:
                     f"join.{name}: expected {stored.get(name)}, as the window in Redis was filled with it, "
                     f"got {value}"
                 )
-        self._opened = True
 
-    def apply(
-        self,
-        arrivals: Sequence[Arrival],
-        watermark_ms: int,
-        known: Mapping[tuple[Side, int], int] = MappingProxyType({}),
-    ) -> list[Resolution]:
+    def recognise(self) -> str:
+        """Return the name of the window as it is now. Every later call is refused by another: WentBack.
+
+        It has another name where it may have lost writes: after a restart, a failover, or when emptied.
+        Raises ConfigError when it was filled with other settings, Unavailable without a server.
+        """
+        self.open()
+        filling = secrets.token_hex(8)
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.execute_command("EVAL", _RECOGNISE, 1, self._key(shard, "filling"), filling)
+        self._names = _executed(pipeline)
+        return sha1(b" ".join(self._names), usedforsecurity=False).hexdigest()
+
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
         """Return what became of each arrival, in their order. See `join.MemoryWindow.apply`.
 
         Each partition's arrivals come in the order of their offsets, none left out. `watermark_ms` is that of
         what has been delivered, so that a replayed batch still finds its entries.
         Raises Unavailable; then a part of the shards may have been applied, and the batch can be sent again.
-        Raises WentBack where a shard has lost what `known` says was applied; it applies nothing then.
+        Raises WentBack where a shard may have lost writes since it was recognised; nothing is applied to it.
         """
         events: list[list[bytes]] = [[] for _ in range(self._shards)]
         places: list[list[int]] = [[] for _ in range(self._shards)]
@@ -193,8 +231,7 @@ class RedisWindow:
             events[shard].append(event)
             places[shard].append(place)
         offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in last.items())
-        seen = b"".join(_OFFSET.pack(*source, offset) for source, offset in known.items() if offset >= 0)
-        batches = [_Batch(watermark_ms, offsets, b"".join(batch), known=seen) for batch in events]
+        batches = [_Batch(watermark_ms, offsets, b"".join(batch)) for batch in events]
         replies = self._run(batches) if arrivals else []
         return _in_order(self._resolutions, arrivals, places, replies)
 
@@ -218,9 +255,10 @@ class RedisWindow:
         """Return the offset up to which each source partition has been applied in every shard.
 
         Less than the offset committed to Kafka means that the server lost writes: read again from there.
+        Raises WentBack as `apply` does.
         """
         least: dict[str, list[int]] = {}
-        for shard in self._each_shard("HGETALL", "applied"):
+        for shard in self._checked(_APPLIED, "applied"):
             for source, offset in _pairs(shard):
                 least.setdefault(source.decode(), []).append(int(offset))
         applied = {}
@@ -250,21 +288,37 @@ class RedisWindow:
         """Return the watermark in ms of all workers after these advances: see `join.advance`."""
         arguments = [text for pair in advances.items() for text in (pair[0], pair[1])]
         texts = ["idle" if value is None else value for value in arguments]
-        marks, watermark = f"{self.prefix}:watermarks", f"{self.prefix}:watermark"
-        return int(_translated(lambda: self._client.eval(_ADVANCE, 2, marks, watermark, *texts)))
+        keys = [self._key(_MARKS, name) for name in ("filling", "marks", "watermark")]
+        names = self._recognised()
+        return int(_translated(lambda: self._client.eval(_ADVANCE, len(keys), *keys, names[_MARKS], *texts)))
+
+    def _key(self, shard: int, name: str) -> str:
+        return f"{self.prefix}:{{{shard}}}:{name}"
+
+    def _recognised(self) -> list[bytes]:
+        if not self._names:
+            self.recognise()
+        return self._names
+
+    def _checked(self, script: str, name: str) -> list[Any]:
+        """Return what a script makes of a key of each shard, if it is the shard that was recognised."""
+        names = self._recognised()
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            keys = (self._key(shard, "filling"), self._key(shard, name))
+            pipeline.execute_command("EVAL", script, len(keys), *keys, names[shard])
+        return _executed(pipeline)
 
     def _each_shard(self, command: str, name: str, *arguments: Any) -> list[Any]:
         pipeline: Any = self._client.pipeline(transaction=False)
         for shard in range(self._shards):
-            pipeline.execute_command(command, f"{self.prefix}:{{{shard}}}:{name}", *arguments)
-        replies: list[Any] = _translated(pipeline.execute)
-        return replies
+            pipeline.execute_command(command, self._key(shard, name), *arguments)
+        return _executed(pipeline)
 
     def _run(self, batches: Sequence[_Batch]) -> list[Any]:
         """Return each shard's reply to its batch."""
-        if not self._opened:
-            self.open()
-        replies = self._send(dict(enumerate(batches)))
+        names = self._recognised()
+        replies = self._send(dict(enumerate(batches)), names)
         unknown = {
             shard: batches[shard]
             for shard, reply in replies.items()
@@ -272,19 +326,18 @@ class RedisWindow:
         }
         if unknown:
             _translated(lambda: self._client.script_load(self._script))
-            replies |= self._send(unknown)
+            replies |= self._send(unknown, names)
         for reply in replies.values():
             if isinstance(reply, Exception):
                 raise _translation(reply) from reply
         return list(replies.values())
 
-    def _send(self, batches: Mapping[int, _Batch]) -> dict[int, Any]:
+    def _send(self, batches: Mapping[int, _Batch], names: Sequence[bytes]) -> dict[int, Any]:
         pipeline: Any = self._client.pipeline(transaction=False)
         for shard, batch in batches.items():
-            tag = f"{self.prefix}:{{{shard}}}:"
-            keys = (tag + "applied", tag + "counters", tag + "outbox")
-            rest = (*self._rule_arguments, tag + "b:", *batch[1:])
-            pipeline.execute_command("EVALSHA", self._sha, 3, *keys, batch.watermark_ms, *rest)
+            keys = [self._key(shard, name) for name in ("filling", "applied", "counters", "outbox")]
+            rest = (batch.watermark_ms, *self._rule_arguments, self._key(shard, "b:"), *batch[1:])
+            pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, names[shard], *rest)
         replies = _translated(lambda: pipeline.execute(raise_on_error=False))
         return dict(zip(batches, replies, strict=True))
 
@@ -331,16 +384,26 @@ def _matched(label: Arrival, text: bytes) -> Resolution:
 
 def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
     predicted_at_ms, predicted, partner, at = _event(text, 0)
-    rows = []
+    outcomes: list[OutcomeRow] = []
+    instead: list[OutcomeRow] = []
+    taken_back: OutcomeRow | None = None
+    source = partner
     while at < len(text):
         revision, sign = _ROW.unpack_from(text, at)
         labelled_at_ms, label, source, at = _event(text, at + _ROW.size)
-        rows.append(OutcomeRow(revision, sign, labelled_at_ms, label))
+        row = OutcomeRow(revision, sign, labelled_at_ms, label)
+        if sign < 0:
+            taken_back = row
+            continue
+        rows = instead if taken_back is not None and taken_back.revision == revision else outcomes
+        rows += [row] if taken_back is None else [taken_back, row]
+        taken_back = None
     return resolution._replace(
-        outcomes=tuple(rows),
+        outcomes=tuple(outcomes),
         predicted=predicted,
         predicted_at_ms=predicted_at_ms,
         partner=source if resolution.emit_prediction else partner,
+        instead=tuple(instead),
     )
 
 
@@ -366,10 +429,19 @@ def _pairs(reply: Any) -> list[tuple[bytes, bytes]]:
     return list(zip(reply[::2], reply[1::2], strict=True))
 
 
+def _executed(pipeline: Any) -> list[Any]:
+    """Return the replies to a pipeline, if none of them is an error."""
+    replies: list[Any] = _translated(lambda: pipeline.execute(raise_on_error=False))
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise _translation(reply) from reply
+    return replies
+
+
 def _translated(call: Callable[[], Answer]) -> Any:
     try:
         return call()
-    except exceptions.RedisError as error:
+    except (exceptions.RedisError, exceptions.RedisClusterException) as error:
         raise _translation(error) from error
 
 
@@ -377,7 +449,7 @@ def _translation(error: Exception) -> TidegaugeError:
     """Return the error of ours that says what a redis error means."""
     code = str(error).partition(" ")[0]
     if code == "WENTBACK":
-        return WentBack(f"the join window's server has lost writes: {error}")
+        return WentBack(f"the join window may have lost writes: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
         return ConfigError(f"redis.url: the server refused the user: {error}")
     if isinstance(error, _UNAVAILABLE) or code in _UNAVAILABLE_CODES:

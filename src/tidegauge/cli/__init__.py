@@ -12,6 +12,7 @@ from tidegauge.cli import (
     check_config,
     demo,
     doctor,
+    rebuild,
     schema,
     simulate,
     status,
@@ -22,7 +23,7 @@ from tidegauge.cli.exits import Exit
 from tidegauge.cli.options import shared
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable
 
-COMMANDS = (demo, worker, status, alerts, topics, doctor, check_config, simulate, schema)
+COMMANDS = (demo, worker, status, alerts, topics, rebuild, doctor, check_config, simulate, schema)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -89,12 +89,11 @@ def _redis(settings: Settings) -> list[Finding]:
 def _redis_facts(settings: Redis) -> RedisFacts:
     import redis
 
+    from tidegauge.adapters import redis_client
     from tidegauge.redact import redacted_url
 
     try:
-        client = redis.Redis.from_url(
-            settings.url, decode_responses=True, socket_timeout=settings.timeout_seconds
-        )
+        client = redis_client.connect(settings.url, settings.timeout_seconds, decode_responses=True)
         with client:
             before = time.time()
             seconds, microseconds = client.time()

@@ -10,8 +10,8 @@ import msgspec
 import redis
 
 from tidegauge import keys
-from tidegauge.config import check_redis_url
-from tidegauge.errors import ConfigError, Unavailable
+from tidegauge.adapters import redis_client
+from tidegauge.errors import Unavailable
 from tidegauge.records import Alert
 from tidegauge.redact import redacted_url
 
@@ -73,13 +73,7 @@ class MetricReader:
     """
 
     def __init__(self, redis_url: str = "redis://127.0.0.1:6379/0", timeout_seconds: float = 5.0) -> None:
-        check_redis_url(redis_url, "Redis URL")
-        try:
-            self._redis = redis.Redis.from_url(
-                redis_url, decode_responses=True, socket_timeout=timeout_seconds
-            )
-        except ValueError as error:
-            raise ConfigError(f"Redis URL {redacted_url(redis_url)}: {error}") from error
+        self._redis = redis_client.connect(redis_url, timeout_seconds, "Redis URL", decode_responses=True)
         self._where = redacted_url(redis_url)
 
     def models(self) -> list[str]:

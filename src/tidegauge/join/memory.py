@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
-from tidegauge.errors import WentBack
 from tidegauge.join.table import settle, tell_again
 from tidegauge.join.watermark import Mark, advance
 from tidegauge.join.words import COUNTER_NAMES, Arrival, Entry, Held, Orphan, Resolution, Rules, Side, Verdict
@@ -32,20 +30,12 @@ class MemoryWindow:
         self._marks: dict[str, Mark] = {}
         self._watermark_ms = 0
 
-    def apply(
-        self,
-        arrivals: Sequence[Arrival],
-        watermark_ms: int,
-        known: Mapping[tuple[Side, int], int] = MappingProxyType({}),
-    ) -> list[Resolution]:
-        """Return what became of each arrival, in their order.
+    def recognise(self) -> str:
+        """Return the name of the window: memory loses nothing."""
+        return "memory"
 
-        `known` are offsets that the caller has seen applied, by side and partition. Raises WentBack, and
-        applies nothing, where the window does not know them any more.
-        """
-        for source, offset in known.items():
-            if self._applied.get(source, -1) < offset:
-                raise WentBack(f"{source[0].plural}.{source[1]}: {offset} was applied, and is not any more")
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
+        """Return what became of each arrival, in their order."""
         return [self._take(arrival, watermark_ms) for arrival in arrivals]
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:

@@ -9,7 +9,7 @@ on the order of arrival.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -113,7 +113,8 @@ def _match_prediction(step: _Step) -> Resolution:
     entry.prediction, entry.by_prediction = arrived, True
     entry.labels = [inside[first]._replace(prediction_id="")]
     entry.newest = inside[-1].position
-    return _emit(entry, Verdict.MATCHED, 0, emit_prediction=True)
+    others = [held for held in inside if held.payload != inside[-1].payload]
+    return _emit(entry, Verdict.MATCHED, 0, emit_prediction=True, others=others)
 
 
 def _match_label(step: _Step) -> Resolution:
@@ -129,6 +130,13 @@ def _confirm(step: _Step) -> Resolution:
     if _within(step) and not _older(step):
         step.entry.newest = step.arrived.position
     return Resolution(Verdict.DUPLICATE)
+
+
+def _pass_over(step: _Step) -> Resolution:
+    """An older label changes nothing, but may have been told when it was the newest."""
+    revision = len(step.entry.labels) - 1
+    resolution = _emit(step.entry, Verdict.SUPERSEDED, revision, others=[step.arrived])
+    return resolution._replace(outcomes=())
 
 
 def _revise(step: _Step, verdict: Verdict) -> Resolution:
@@ -168,7 +176,7 @@ TABLE: Mapping[tuple[Stored, Side], tuple[tuple[Condition, Action], ...]] = {
     (Stored.MATCHED, Side.LABEL): (
         (_same_value, _confirm),
         (_beyond, _say(Verdict.LATE)),
-        (_older, _say(Verdict.SUPERSEDED)),
+        (_older, _pass_over),
         (_full, _say(Verdict.REJECTED)),
         (_always, _correct),
     ),
@@ -214,24 +222,36 @@ def _twin(step: _Step) -> Held | None:
     return None
 
 
-def _emit(entry: Entry, verdict: Verdict, revision: int, *, emit_prediction: bool = False) -> Resolution:
-    """Return the outcome rows of a revision: before it, what it takes back."""
+def _emit(
+    entry: Entry,
+    verdict: Verdict,
+    revision: int,
+    *,
+    emit_prediction: bool = False,
+    others: Sequence[Held] = (),
+) -> Resolution:
+    """Return the outcome rows of a revision: before it, what it takes back; `others` stood in its place."""
     assert entry.prediction is not None  # there are no outcomes without one
-    rows = []
-    for index, sign in ((revision - 1, -1), (revision, 1)):
-        if index >= 0:
-            held = entry.labels[index]
-            rows.append(OutcomeRow(index, sign, held.position.at_ms, held.payload))
+    current = entry.labels[revision]
+    newest = current._replace(position=entry.newest or current.position)
+    taken_back = (_row(revision - 1, -1, entry.labels[revision - 1]),) if revision else ()
     held = entry.prediction
     partner = entry.labels[revision] if emit_prediction else held
     return Resolution(
         verdict,
         emit_prediction,
-        tuple(rows),
+        (*taken_back, _row(revision, 1, current)),
         held.payload,
         held.position.at_ms,
         partner=(partner.position.partition, partner.position.offset),
+        instead=tuple(
+            row for other in others for row in (_row(revision, -1, other), _row(revision, 1, newest))
+        ),
     )
+
+
+def _row(revision: int, sign: int, held: Held) -> OutcomeRow:
+    return OutcomeRow(revision, sign, held.position.at_ms, held.payload)
 
 
 def _prediction_again(step: _Step) -> Resolution:

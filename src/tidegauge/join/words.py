@@ -89,6 +89,9 @@ class Resolution(NamedTuple):
     (partition, offset) of the event that the arrival met on the other side; all are given with outcomes.
     A replay carries its rows again; `late` and `rejected` are told again, so that no dead letter is
     lost. When in doubt a replayed label is told as such although it was a duplicate at first.
+    `instead` is for those to whom another label was told, by a window that lost it: pairs of rows of one
+    revision, that put the outcome that stands, with the time of the newest label that says it, in the place
+    of another.
     """
 
     verdict: Verdict
@@ -98,6 +101,7 @@ class Resolution(NamedTuple):
     predicted_at_ms: int = 0
     replay: bool = False
     partner: tuple[int, int] | None = None
+    instead: tuple[OutcomeRow, ...] = ()
 
 
 class Orphan(NamedTuple):

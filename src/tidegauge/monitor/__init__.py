@@ -157,7 +157,7 @@ class Monitor:
         fresh = block.outcomes.offset > last[block.outcomes.source]
         said = statements(block)
         if block.outcomes.again.any():
-            fresh = unsaid(block.outcomes, said, fresh, self._recent.last())
+            fresh = unsaid(block.outcomes, said, fresh, self._recent.newest())
         told = fresh & (block.outcomes.sign > 0)
         self._recent.add(block.outcomes.id_hash[told], said[told], block.outcomes.labelled_at_ms[told])
         new = block.predictions.offset > last[block.predictions.source]

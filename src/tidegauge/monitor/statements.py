@@ -41,24 +41,27 @@ def unsaid(
 
     `counted` is what the outcome of each prediction says, and when it was labelled. An outcome is new where
     its prediction has none. A correction (its -1 row, then its +1 row) is new where what it takes back is
-    what was counted, and not later; or where that is so long ago that it is forgotten.
+    what was counted, and not later; or where that is so long ago that it is forgotten, but not if it takes
+    back its own revision: then it stands in the place of what may never have been told.
     """
     fresh = new & ~rows.again
-    columns = (rows.id_hash, rows.sign, said, rows.labelled_at_ms, rows.again)
+    columns = (rows.id_hash, rows.revision, rows.sign, said, rows.labelled_at_ms, rows.again)
     taken_back: int | None = None
-    for place, (prediction, sign, what, at_ms, again) in enumerate(
+    instead_of = -1  # revision that is taken back
+    for place, (prediction, revision, sign, what, at_ms, again) in enumerate(
         zip(*(column.tolist() for column in columns), strict=True)
     ):
         if sign < 0:
-            taken_back = what
+            taken_back, instead_of = what, revision
             continue
         known, known_at_ms = counted.get(prediction, (None, 0))
-        if again and (known is None or (known == taken_back != what and known_at_ms <= at_ms)):
+        forgotten = known is None and instead_of != revision
+        if again and (forgotten or (known == taken_back != what and known_at_ms <= at_ms)):
             fresh[place] = True
             fresh[place - 1 : place] |= taken_back is not None
-        if fresh[place]:
+        if fresh[place] and at_ms >= known_at_ms:  # a correction may come before what it corrects
             counted[prediction] = (what, at_ms)
-        taken_back = None
+        taken_back, instead_of = None, -1
     return fresh
 
 

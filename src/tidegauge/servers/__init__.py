@@ -26,6 +26,7 @@ __all__ = [
     "REDIS",
     "TANSU",
     "VALKEY",
+    "Kind",
     "Place",
     "PortTaken",
     "Server",

@@ -26,6 +26,7 @@ from tidegauge.events import dead_letter, read
 from tidegauge.monitor import Monitor, Report
 from tidegauge.ports import (
     Answer,
+    Committed,
     JoinGroup,
     Ownership,
     Partition,
@@ -74,7 +75,7 @@ class MonitorStage:
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._reports: dict[int, Report] = {}  # not written yet
-        self._to_commit: dict[Partition, int] = {}
+        self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
         self._published = self._saved = clock()
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
@@ -149,7 +150,7 @@ class MonitorStage:
             if not self._store.save(partition, owned.epoch, snapshot):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
             owned.saved_offset = owned.next_offset
-            self._to_commit[self._settings.topics.observations, partition] = owned.next_offset
+            self._to_commit[self._settings.topics.observations, partition] = Committed(owned.next_offset)
         if self._to_commit and self._consumer.commit(self._to_commit):
             self._to_commit.clear()
 
@@ -159,7 +160,7 @@ class MonitorStage:
             epoch = self._store.claim(partition)
             monitor, offset = self._restored(topic, partition)
             self._owned[partition] = Owned(monitor, epoch, offset, offset)
-            self._to_commit[topic, partition] = offset  # the last owner may not have come to it
+            self._to_commit[topic, partition] = Committed(offset)  # the last owner may not have come to it
             starts[topic, partition] = offset
         self._joined = True
         return starts
@@ -175,7 +176,7 @@ class MonitorStage:
         except SnapshotError as error:
             _log.warning("%s; the state is built again from the topic", error)
             monitor = Monitor(self._settings)
-        return monitor, self._consumer.first_offset((topic, partition))
+        return monitor, self._consumer.bounds((topic, partition))[0]
 
     def _give_up(self, partitions: list[Partition]) -> None:
         leaving = {number: self._owned[number] for _, number in partitions if number in self._owned}

@@ -1,10 +1,10 @@
 """After the window lost writes: what it is given again before anything new.
 
 Everything below the offsets committed at the time of the loss was delivered. It is applied again, by all
-workers together, and no row follows from it, but for outcomes of which one event is new: first the
-predictions, so that the labels of an id become the same revisions, then the labels. Only when all of it is
-in the window does anything at or above those offsets count; so "below the committed offset" always means
-"delivered", also for a loss during a refill.
+workers together: first the predictions, so that the labels of an id become the same revisions, then the
+labels. No row follows from it, but for outcomes of which one event is not settled: it was new to another
+window than its partner. Only when all of it is in the window does anything at or above those offsets count;
+so "below the committed offset" always means "delivered", also for a loss during a refill.
 """
 
 from __future__ import annotations
@@ -20,17 +20,29 @@ Applied = Mapping[tuple[Side, int], int]  # side, partition -> offset
 class Refill:
     """The committed offsets at a loss, and how far they are applied again.
 
+    `settled` are the offsets below which an event met, before it was committed, whatever was committed
+    then. Above them one worker may have committed what it joined in a window that was lost, while another
+    was at work in the next one already.
+
     >>> sides = {"predictions": Side.PREDICTION, "labels": Side.LABEL}
-    >>> refill = Refill({("predictions", 0): 3, ("labels", 0): 2}, sides)
+    >>> committed = {("predictions", 0): 3, ("labels", 0): 2}
+    >>> refill = Refill(committed, committed, sides)
     >>> refill.missing({(Side.PREDICTION, 0): 1, (Side.LABEL, 0): 1})
     {('predictions', 0): 2}
     >>> refill.missing({(Side.PREDICTION, 0): 2})
     {('labels', 0): 0}
     """
 
-    def __init__(self, committed: Mapping[Partition, int], sides: Mapping[str, Side]) -> None:
+    def __init__(
+        self,
+        committed: Mapping[Partition, int],
+        settled: Mapping[Partition, int],
+        sides: Mapping[str, Side],
+    ) -> None:
         self._committed = dict(committed)
+        self._settled = settled
         self._sides = sides
+        self._topics = {side: topic for topic, side in sides.items()}
         self.resumes: dict[Partition, int] = dict(committed)  # where each partition goes on afterwards
         self.turn: Side | None = None  # the side that is read now
 
@@ -56,21 +68,18 @@ class Refill:
         return kept
 
     def remaining(self, arrival: Arrival, resolution: Resolution) -> Resolution:
-        """Return what is to be emitted for an event applied again: an outcome whose other event is new.
-
-        Another worker may have applied and emitted a prediction before it noticed the loss of its label.
-        """
+        """Return what is to be emitted for an event applied again: an outcome that may not be settled."""
         other = Side.LABEL if arrival.side is Side.PREDICTION else Side.PREDICTION
-        topic = next(topic for topic, side in self._sides.items() if side is other)
         partition, offset = resolution.partner or (0, -1)
-        met_new = offset >= self._committed.get((topic, partition), 0)
-        return resolution._replace(emit_prediction=False, outcomes=resolution.outcomes if met_new else ())
+        unsettled = arrival.offset >= self._settled.get(
+            (self._topics[arrival.side], arrival.partition), 0
+        ) or offset >= self._settled.get((self._topics[other], partition), 0)
+        kept = resolution._replace(emit_prediction=False)
+        return kept if unsettled else kept._replace(outcomes=(), instead=())
 
-    def begins(self, missing: Mapping[Partition, int]) -> bool:
-        """Return whether another side's turn begins with these."""
-        turn = self._side(next(iter(missing)))
-        began, self.turn = turn is not self.turn, turn
-        return began
+    def wants(self, missing: Mapping[Partition, int]) -> Side | None:
+        """Return whose turn it is, with so much missing."""
+        return self._side(next(iter(missing))) if missing else self.turn
 
     def _side(self, partition: Partition) -> Side:
         return self._sides[partition[0]]

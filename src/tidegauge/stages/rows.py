@@ -10,7 +10,7 @@ from tidegauge.block import Block, Trigger
 from tidegauge.block_builder import BlockBuilder
 from tidegauge.errors import Rejected
 from tidegauge.events import LabelEvent, PredictionEvent, dead_letter
-from tidegauge.join import Arrival, Orphan, Resolution, Verdict, unpack_labelled, unpack_predicted
+from tidegauge.join import Arrival, Orphan, OutcomeRow, Resolution, Verdict, unpack_labelled, unpack_predicted
 from tidegauge.ports import Record
 from tidegauge.records import REASONS, DeadLetter
 
@@ -34,6 +34,11 @@ class Resolved(NamedTuple):
     resolution: Resolution
     again: bool = False  # its outcomes may have been delivered, completed by another event
 
+    def outcomes(self) -> tuple[OutcomeRow, ...]:
+        """Return the outcome rows that follow."""
+        resolution = self.resolution
+        return resolution.outcomes + resolution.instead if self.again else resolution.outcomes
+
 
 def destination(model_id: str, partitions: int) -> int:
     """Return the partition of the observations to which a model belongs.
@@ -55,7 +60,7 @@ class Rows:
         """Yield the blocks of a batch, each with its partition; a full one as soon as it is."""
         for one in batch:
             event, resolution, _ = one
-            if resolution.emit_prediction or resolution.outcomes:
+            if resolution.emit_prediction or one.outcomes():
                 partition = self._add(one)
                 self._bytes[partition] += len(event.record.value or b"")
                 if self._bytes[partition] >= BLOCK_BYTES:
@@ -93,7 +98,7 @@ class Rows:
                 found.resources,
                 found.entity_id,
             )
-        for revision, sign, labelled_at_ms, label in resolution.outcomes:
+        for revision, sign, labelled_at_ms, label in resolved.outcomes():
             labelled = unpack_labelled(label)
             builder.outcome(
                 found.prediction_id,

@@ -1,4 +1,4 @@
-"""A bounded memory: what did each identity say last?"""
+"""A bounded memory: what is the newest that each identity said?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RecentTable:
 
     >>> recent = RecentTable(2)
     >>> recent.add(np.array([5, 6, 5], np.uint64), np.array([1, 2, 3], np.uint64), np.array([10, 20, 30]))
-    >>> recent.last()
+    >>> recent.newest()
     {6: (2, 20), 5: (3, 30)}
     """
 
@@ -33,9 +33,14 @@ class RecentTable:
         self._rows[(first + np.arange(len(kept))) % capacity] = kept
         self._count += len(identities)
 
-    def last(self) -> dict[int, tuple[int, int]]:
-        """Return what each identity said last, and its time. Cost: O(capacity), some 30 ms for 100 000."""
-        return {identity: (said, at_ms) for identity, said, at_ms in self._in_order().tolist()}
+    def newest(self) -> dict[int, tuple[int, int]]:
+        """Return what each identity said of its latest time, and that time; of two at once the last.
+
+        Cost: O(capacity log capacity), some 40 ms for 100 000.
+        """
+        rows = self._in_order()
+        in_time = rows[np.argsort(rows[:, 2], kind="stable")]
+        return {identity: (said, at_ms) for identity, said, at_ms in in_time.tolist()}
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""

@@ -1,0 +1,256 @@
+"""Where the join stands in its topics: what it reads next, what is done, and what the window lacks.
+
+A window has a name: that of the server process that holds it, and of its filling. Who works on it says
+the name, and the window refuses every other: a server that restarted, that was promoted, or that was
+emptied may have lost writes, and has another name. Then the window is recognised anew, and given again
+whatever was committed (`refill.py`) before anything new enters it.
+
+With each offset the group keeps a note: the name of the window in which everything below it was
+resolved, the offset below which rows may have been delivered under another name before, and the offset
+that was committed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from tidegauge.config import Join
+from tidegauge.errors import Unavailable, WentBack
+from tidegauge.join import Resolution, Side
+from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Record, Window, ends
+from tidegauge.stages.refill import Refill
+
+
+class Note(NamedTuple):
+    """What the group keeps beside a committed offset."""
+
+    window: str
+    again_until: int
+    before: int
+
+    def text(self) -> str:
+        return f"{self.window} {self.again_until} {self.before}"
+
+    @classmethod
+    def of(cls, text: str) -> Note | None:
+        """Return the note of a text; None for another's, or of a broker that keeps none.
+
+        >>> Note.of(Note("a7", 20, 10).text())
+        Note(window='a7', again_until=20, before=10)
+        """
+        words = text.split(" ")
+        if len(words) != 3 or not (words[1] + words[2]).isdigit():
+            return None
+        return cls(words[0], int(words[1]), int(words[2]))
+
+
+class Reading:
+    """The join's membership of its group. Calls raise Unavailable, and those to the window WentBack."""
+
+    def __init__(
+        self,
+        join: Join,
+        join_group: JoinGroup,
+        window: Window,
+        sides: Mapping[str, Side],
+        partitions: Callable[[str], int],
+    ) -> None:
+        self._batch = join.batch
+        self._linger_seconds = join.linger_ms / 1_000
+        self._window = window
+        self._sides = sides
+        self._partitions = partitions  # of a topic, as the broker says now
+        self._name = self._taken_under = window.recognise()
+        self._next: dict[Partition, int] = {}  # of the partitions owned
+        self._idle: set[Partition] = set()  # of the partitions owned: read to their end
+        self._to_commit: dict[Partition, int] = {}
+        self._committed: dict[Partition, int] = {}  # as this member knows it
+        self._unread: dict[Partition, int] = {}  # of the partitions owned: nobody has read of them yet
+        self._again_until: dict[Partition, int] = {}  # rows of events below may have been delivered before
+        self.refill: Refill | None = None  # while the window lacks what was committed
+        self.joined = False
+        self.watermark_ms = window.watermark({})
+        self.consumer = join_group(Ownership(gained=self._gain, given_up=self._drop, lost=self._drop))
+
+    def take(self) -> list[Record]:
+        """Return the next records, and remember under which name of the window they came."""
+        self._taken_under = self._name
+        return self.consumer.take(self._batch, self._linger_seconds)
+
+    def again(self, record: Record, resolution: Resolution) -> bool:
+        """Return whether a monitor must know the rows of an event by what they say.
+
+        What the window tells again has the trigger it had. What is new to it may have been delivered
+        before, if it was lost.
+        """
+        until = self._again_until.get((record.topic, record.partition), 0)
+        return record.offset < until and not resolution.replay
+
+    def begin(self) -> None:
+        """Commit where partitions begin that nobody has read, so that their first batch has a note too.
+
+        Raises Unavailable while the group takes no offsets.
+        """
+        notes = {each: Committed(first, self._note(each, first)) for each, first in self._unread.items()}
+        if not self.consumer.commit(notes):
+            raise Unavailable("the group takes no offsets now")
+        self._unread.clear()
+
+    def done(self, records: list[Record]) -> None:
+        """Note what is delivered. Raises WentBack where its window has been lost meanwhile."""
+        if self._taken_under != self._name:
+            raise WentBack("the window was lost while a batch was in it")
+        for partition, offset in ends(records).items():
+            if partition in self._next:
+                self._next[partition] = self._to_commit[partition] = offset
+
+    def commit(self) -> None:
+        """Commit what is done; where the group refuses, again with the next step."""
+        if self._to_commit and self.consumer.commit(
+            {each: Committed(offset, self._note(each, offset)) for each, offset in self._to_commit.items()}
+        ):
+            self._committed |= self._to_commit
+            self._to_commit.clear()
+
+    def wake(self, partitions: Iterable[Partition]) -> None:
+        """Let partitions that had been read to their end hold the watermark back again.
+
+        Otherwise another worker's time could let go of what this batch matches, before a replay of it.
+        """
+        woken = self._idle.intersection(partitions)
+        if woken:
+            self._window.watermark({_mark(each): 0 for each in woken})
+            self._idle -= woken
+
+    def advance(self, reached: Mapping[Partition, int | None]) -> None:
+        """Move the watermark: `reached` are the newest times of a batch, None where it had none."""
+        advances: dict[str, int | None] = {
+            _mark(each): at_ms for each, at_ms in reached.items() if at_ms is not None
+        }
+        for partition in self._next.keys() - reached.keys():
+            end = self.consumer.end_offset(partition)
+            if end is not None and self._next[partition] >= end:
+                advances[_mark(partition)] = None
+                self._idle.add(partition)
+        self._idle -= reached.keys()
+        self.watermark_ms = self._window.watermark(advances)
+
+    def look_again(self) -> None:
+        """Recognise a window that has another name, and begin to give it what it lacks."""
+        self._recognise()
+        self._begin_refill(self._all_committed())
+
+    def missing(self, refill: Refill) -> dict[Partition, int]:
+        """Return what the window lacks still; where a side's turn begins, it is read from there on."""
+        missing = refill.missing(self._window.applied())
+        if refill.wants(missing) is not refill.turn:
+            for partition in missing.keys() & self._next.keys():
+                self.consumer.seek(partition, max(missing[partition], self.consumer.bounds(partition)[0]))
+            refill.turn = refill.wants(missing)
+        return missing
+
+    def go_on(self, refill: Refill) -> None:
+        """Read on where the window was when it was lost: all that was committed is in it."""
+        for partition in self._next.keys() & refill.resumes.keys():
+            self._next[partition] = refill.resumes[partition]
+            self.consumer.seek(partition, self._next[partition])
+        self.refill = None
+
+    def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        while True:
+            try:
+                starts = self._begin(partitions)
+            except WentBack:  # once more
+                continue
+            self.joined = True
+            return starts
+
+    def _begin(self, partitions: list[Partition]) -> dict[Partition, int | None]:
+        """Return where to read on: what was committed, or before it what the window lacks.
+
+        The name is asked for before the offsets: what is committed by then is applied, or was lost.
+        """
+        before = self._name
+        self._recognise()
+        committed = self._all_committed()
+        refill = self._refill_of(committed)
+        missing = refill.missing(self._window.applied())
+        if missing or self._name != before:
+            self._begin_refill(committed)
+        self._window.watermark({_mark(each): 0 for each in partitions})
+        starts: dict[Partition, int | None] = {}
+        for partition in partitions:
+            found = committed.get(partition)
+            starts[partition] = missing.get(partition, found.offset if found else None)
+            first, end = self.consumer.bounds(partition)
+            if found is None:
+                self._unread[partition] = first
+            self._next[partition] = first if found is None else found.offset
+            self._committed[partition] = self._next[partition]
+            self._again_until[partition] = self._until(found, end)
+        return starts
+
+    def _until(self, found: Committed | None, end: int) -> int:
+        """Return the offset below which rows may have been delivered and lost from the window since."""
+        if found is None:  # what is applied has been committed before: see `begin`
+            return 0
+        note = Note.of(found.note)
+        if note is not None and note.window == self._name:
+            return note.again_until
+        return max(end, found.offset + self._batch)
+
+    def _drop(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
+            for kept in (self._next, self._unread, self._to_commit, self._committed, self._again_until):
+                kept.pop(partition, None)
+            self._idle.discard(partition)
+
+    def _recognise(self) -> None:
+        self._name = self._window.recognise()
+
+    def _begin_refill(self, committed: Mapping[Partition, Committed]) -> None:
+        """Give the window again what it lacks; rows above may have been delivered, of all partitions."""
+        refill = self._refill_of(committed)
+        applied = self._window.applied()
+        for partition, read in self._next.items():  # of those that nothing was committed of
+            first, end = self.consumer.bounds(partition)
+            known = applied.get((self._sides[partition[0]], partition[1]), -1) + 1
+            refill.resumes.setdefault(partition, max(min(read, known), first))
+            self._again_until[partition] = max(end, read + self._batch)
+        self._to_commit.clear()
+        self._idle.clear()
+        self.refill = refill
+        # Nobody has read to its end: what comes again must not be let go of by one worker's time.
+        busy = {_mark(each): 0 for each in {*committed, *self._next}}
+        self.watermark_ms = self._window.watermark(busy)
+
+    def _refill_of(self, committed: Mapping[Partition, Committed]) -> Refill:
+        """Return a refill of what was committed and is still in the topics."""
+        kept = {
+            each: found for each, found in committed.items() if self.consumer.bounds(each)[0] < found.offset
+        }
+        settled = {}
+        for each, found in kept.items():
+            note = Note.of(found.note)
+            if note is None:
+                settled[each] = found.offset - self._batch
+            else:
+                settled[each] = found.offset if note.window == self._name else note.before
+        return Refill({each: found.offset for each, found in kept.items()}, settled, self._sides)
+
+    def _note(self, partition: Partition, offset: int) -> str:
+        before = self._committed.get(partition, offset)
+        return Note(self._name, self._again_until.get(partition, 0), before).text()
+
+    def _all_committed(self) -> dict[Partition, Committed]:
+        return {
+            (topic, number): found
+            for topic in self._sides
+            for number, found in self.consumer.committed(topic, self._partitions(topic)).items()
+        }
+
+
+def _mark(partition: Partition) -> str:
+    """Return the name under which the window keeps how far a source partition has come in event time."""
+    return f"{partition[0]}-{partition[1]}"
