@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tidegauge.block import Layout
 from tidegauge.drift import feature_bets, reference
 from tidegauge.drift.feature_bets import cell_bets, rank_bets
-from tidegauge.drift.feature_shift import QUIET_STEPS, STEP, FeatureShift, e_bh
+from tidegauge.drift.feature_shift import QUIET_STEPS, STEP, FeatureShift, Pace, e_bh
 from tidegauge.drift.features import FeatureBins
 from tidegauge.errors import SnapshotError
 
@@ -156,6 +156,16 @@ def test_dependent_rows_slow_the_evidence_down():
     drawn = np.repeat(rng.random((200, 3)), 50, axis=0)
     shift.add(bins.cells(NUMBERS, np.concatenate([drawn] * 2)))
     assert (shift._inflation.value() > 10).all()
+
+
+def test_while_it_is_warm_dependence_is_learned_and_nothing_is_named():
+    bins = numeric()
+    shift = FeatureShift(bins, 1_000.0, Pace(warm_steps=60))
+    rng = np.random.default_rng(11)
+    moved = bins.cells(NUMBERS, np.repeat(rng.random((300, 3)), 20, axis=0) ** [1.0, 2.0, 1.0])
+    assert shift.add(moved) == []
+    assert (shift._inflation.value() > 5).all()
+    assert set(shift.add(bins.cells(NUMBERS, rng.random((200 * STEP, 3)) ** [1.0, 2.0, 1.0]))) == {1}
 
 
 def test_a_restored_shift_goes_on_as_the_first():

@@ -351,6 +351,22 @@ def test_a_feature_that_moves_is_a_data_drift_and_one_that_stays_is_none():
     assert json.loads(fields["shift.moved"]) == ["age"]
 
 
+def test_evidence_against_features_survives_a_restart():
+    random = np.random.default_rng(25)
+    stream = [
+        replace(one, features={"age": random.normal(0 if i < 700 else 0.6), "plan": "ab"[random.integers(2)]})
+        for i, one in enumerate(binary(2_000, seed=25))
+    ]
+    first, second = Monitor(SETTINGS), Monitor(SETTINGS)
+    parts = list(blocks(stream, 64))
+    for block in parts[:12]:
+        first.observe(block)
+    second.restore(block_codec.unpack(block_codec.pack(first.state())))
+    told = [[alert for block in parts[12:] for alert in one.observe(block)] for one in (first, second)]
+    assert told[0] == told[1]
+    assert "age" in {alert.evidence.feature for alert in told[0]}
+
+
 @pytest.mark.parametrize("features", ["psi", "none"])
 def test_what_raises_alarms_on_features_can_be_chosen(features):
     random = np.random.default_rng(19)
@@ -373,9 +389,8 @@ def test_a_detector_of_river_stands_beside_the_e_detector():
     drift = msgspec.structs.replace(SETTINGS.drift, detectors=("e_sr", "adwin"))
     settings = msgspec.structs.replace(SETTINGS, drift=drift)
     monitor, _ = watch(settings, stream, 50)
-    state = monitor.state()
     again = Monitor(settings)
-    again.restore(state)
+    again.restore(block_codec.unpack(block_codec.pack(monitor.state())))
     for kept in (monitor, again):
         fields = written(kept, "tg:drift:churn:v1")
         assert int(fields["error.e_sr.changes"]) >= 1

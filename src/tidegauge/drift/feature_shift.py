@@ -52,17 +52,25 @@ def e_bh(evidence: Floats, patience: float) -> Ints:
     return order[: passed[-1] + 1] if len(passed) else order[:0]
 
 
+class Pace(NamedTuple):
+    """How long a detector waits."""
+
+    warm_steps: int = 0  # first steps that tell how rows depend on one another, and nothing else
+    quiet_steps: int = QUIET_STEPS  # without being named again, that end a shift
+
+
+DEFAULT_PACE = Pace()
+
+
 class FeatureShift:
     """The evidence against each feature of one version, and what was named.
 
     The same rows give the same names however they are cut into updates. About 10 ns a value.
     """
 
-    def __init__(
-        self, bins: FeatureBins, patience: float | None = None, quiet_steps: int = QUIET_STEPS
-    ) -> None:
+    def __init__(self, bins: FeatureBins, patience: float | None = None, pace: Pace = DEFAULT_PACE) -> None:
         self.patience = patience  # steps; may be set anew between additions
-        self.quiet_steps = quiet_steps
+        self.pace = pace
         self.steps = 0
         self.moved: dict[int, Moved] = {}
         self._bins = bins
@@ -124,13 +132,11 @@ class FeatureShift:
         }
 
     @classmethod
-    def load(
-        cls, state: Mapping[str, Any], bins: FeatureBins, quiet_steps: int = QUIET_STEPS
-    ) -> FeatureShift:
+    def load(cls, state: Mapping[str, Any], bins: FeatureBins, pace: Pace = DEFAULT_PACE) -> FeatureShift:
         """Return what `dump` wrote, on the same bins; raises SnapshotError where it is something else."""
         if state.get("version") != VERSION:
             raise SnapshotError(f"feature shift: expected version {VERSION}, got {state.get('version')!r}")
-        found = cls(bins, quiet_steps=quiet_steps)
+        found = cls(bins, pace=pace)
         kept = np.array(state["ranks"], np.float64), np.array(state["cells"], np.float64)
         held = np.array(state["held"], np.int64)
         if (kept[0].shape, kept[1].shape) != (found._of_ranks.shape, found._of_cells.shape):
@@ -145,25 +151,31 @@ class FeatureShift:
     def _step(self, counts: Ints) -> list[int]:
         """Take the histograms [width] of a step's rows; return the features that are named after it."""
         self.steps += 1
-        bets, temper = self._bets, 1 / self._inflation.value()
-        gains = np.add.reduceat(counts[:, None] * bets.ranks, self._bins.starts) * temper[:, None]
-        inside = counts[bets.cells][:, None]
-        cell_gains = inside * bets.inside + (STEP - inside) * bets.outside
-        _earn(self._of_ranks, gains)
-        _earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
-        self._inflation.add(np.add.reduceat(counts * bets.probe, self._bins.starts) / STEP**0.5)
+        temper = 1 / self._inflation.value()
+        self._inflation.add(np.add.reduceat(counts * self._bets.probe, self._bins.starts) / STEP**0.5)
+        if self.steps <= self.pace.warm_steps:
+            return []
+        self._bet(counts, temper)
         evidence = self.evidence
         named: list[int] = e_bh(evidence, self.patience or MOST_OWNED).tolist()
         for feature in named:
             self._name(feature, float(evidence[feature]))
         self._of_ranks[named] = 0.0
-        self._of_cells[np.isin(bets.owners, named)] = 0.0
+        self._of_cells[np.isin(self._bets.owners, named)] = 0.0
         self._low[evidence < RISING] = self.steps
         return named
 
+    def _bet(self, counts: Ints, temper: Floats) -> None:
+        bets = self._bets
+        gains = np.add.reduceat(counts[:, None] * bets.ranks, self._bins.starts) * temper[:, None]
+        inside = counts[bets.cells][:, None]
+        cell_gains = inside * bets.inside + (STEP - inside) * bets.outside
+        _earn(self._of_ranks, gains)
+        _earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
+
     def _name(self, feature: int, evidence: float) -> None:
         took = self.steps - int(self._low[feature])
-        until = self.steps + max(self.quiet_steps, QUIET_SHARE * took)
+        until = self.steps + max(self.pace.quiet_steps, QUIET_SHARE * took)
         self.moved[feature] = Moved(feature, self.steps, until, evidence)
 
 

@@ -15,7 +15,7 @@ from tidegauge.block import Block, Floats, Ints, Layout
 from tidegauge.config import Drift, Settings, duration_ms
 from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
-from tidegauge.drift.feature_shift import STEP, FeatureShift
+from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
@@ -41,7 +41,7 @@ class Binned:
     def __init__(self, settings: Drift, pane_ms: int, panes: int) -> None:
         self._settings = settings
         self._pane_ms, self._panes = pane_ms, panes
-        self._quiet_steps = -(-settings.resolve_after // STEP)
+        self._pace = Pace(settings.reference_rows // STEP, -(-settings.resolve_after // STEP))
         self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
         self.bins: FeatureBins | None = None
         self.table: PaneTable | None = None
@@ -116,14 +116,14 @@ class Binned:
             if self.table is not None:
                 self.table.restore(state["table"])
             if self.bins is not None and state.get("shift"):
-                self.shift = FeatureShift.load(state["shift"], self.bins, self._quiet_steps)
+                self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
         self._first_ms = state.get("first_ms")
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
         self.table = PaneTable(bins.width, self._pane_ms, self._panes)
         if self._settings.features == "e_d_bh" and bins.width:
-            self.shift = FeatureShift(bins, quiet_steps=self._quiet_steps)
+            self.shift = FeatureShift(bins, pace=self._pace)
 
 
 class Shift:
