@@ -36,12 +36,8 @@ PEERS: Sequence[Peer] = (
     ),
     Peer("DDM", lambda p: binary.DDM(drift_threshold=p), 3.0, (1.5, 2.0, 2.5, 2.8, 3.0, 3.5, 4.0)),
     Peer("EDDM", lambda p: binary.EDDM(beta=p), 0.9, (0.9, 0.8, 0.7, 0.6, 0.5)),
-    Peer(
-        "HDDM_A", lambda p: binary.HDDMA(drift_confidence=p), 0.001, (0.2, 0.1, 0.05, 0.01, 0.001), share=0.3
-    ),
-    Peer(
-        "HDDM_W", lambda p: binary.HDDMW(drift_confidence=p), 0.001, (0.2, 0.1, 0.05, 0.01, 0.001), share=0.3
-    ),
+    Peer("HDDM_A", lambda p: binary.HDDMA(drift_confidence=p), 0.001, (0.2, 0.1, 0.05, 0.02, 0.01, 0.001)),
+    Peer("HDDM_W", lambda p: binary.HDDMW(drift_confidence=p), 0.001, (0.2, 0.1, 0.05, 0.02, 0.01, 0.001)),
     Peer("KSWIN", lambda p: drift.KSWIN(alpha=p, seed=1), 0.005, (), share=0.1),
 )
 
