@@ -9,14 +9,19 @@ from benchmarks.events import Stream
 from benchmarks.figures import MILLION
 from benchmarks.table import amount
 
+Arguments = tuple[str, ...]
+
+WORKER: Arguments = ()  # of `tidegauge worker`: every role in one process
+STAGES: tuple[Arguments, ...] = (("--only", "join"), ("--only", "monitor", "--only", "control"))
+
 
 class Case(NamedTuple):
-    """A stream through Tidegauge, with so many workers and settings beside the defaults."""
+    """A stream through Tidegauge: the arguments of each worker, and settings beside the defaults."""
 
     name: str
     title: str
     stream: Stream
-    workers: int = 1
+    workers: tuple[Arguments, ...] = (WORKER,)
     settings: Mapping[str, str] = {}
     labels_first: bool = False
 
@@ -75,28 +80,24 @@ def quick() -> Plan:
             "plain": Stream(10_000),
         },
         waiting=(100_000,),
-        latency_seconds=10.0,
+        latency_seconds=6.0,
         rows=15_000,
         row_peers=("whylogs",),  # the others take minutes to install
     )
 
 
 def _cases(one: Stream, shared: int, models: int, each: int, wide: int, other: int) -> tuple[Case, ...]:
-    spread = Stream(shared, models=_SHARED)
+    many, spread = Stream(models * each, models), Stream(shared, models=_SHARED)
     return (
         Case("one", "1 model, 10 features", one),
-        Case(
-            "models10k",
-            f"{amount(models)} models, 10 features",
-            Stream(models * each, models),
-            settings=_SMALL_MODELS,
-        ),
+        Case("stages", "the same, JOIN and MONITOR in processes of their own", one, STAGES),
+        Case("models10k", f"{amount(models)} models, 10 features", many, settings=_SMALL_MODELS),
         Case("features200", "1 model, 200 features", Stream(wide, features=200)),
         Case("labels_first", "every label before its prediction", Stream(other), labels_first=True),
         Case("corrections", "20 % of the labels corrected", Stream(other, corrections=0.2)),
         Case("bytes200", "messages of 200 bytes", Stream(other, features=1, message_bytes=200)),
         Case("bytes4k", "messages of 4 kB", Stream(wide * 2, message_bytes=4_096)),
-        Case("workers1", f"{_SHARED} models, 1 worker", spread, 1),
-        Case("workers2", f"{_SHARED} models, 2 workers", spread, 2),
-        Case("workers4", f"{_SHARED} models, 4 workers", spread, 4),
+        Case("workers1", f"{_SHARED} models, 1 worker", spread),
+        Case("workers2", f"{_SHARED} models, 2 workers", spread, 2 * (WORKER,)),
+        Case("workers4", f"{_SHARED} models, 4 workers", spread, 4 * (WORKER,)),
     )

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case
-from benchmarks.product import check, workers
+from benchmarks.product import check, received, window_of, workers
 from benchmarks.race import Contender, Failed, measure, tail
 from benchmarks.rig import Filled, Rig, new_name
-from tidegauge import config, keys
-from tidegauge.adapters.redis_window import RedisWindow
-from tidegauge.join import Rules
+from tidegauge import keys
 
 _TAKE_SECONDS = 120.0
 
@@ -27,19 +25,15 @@ def measure_labels_first(rig: Rig, case: Case, log: Path) -> dict[str, Any]:
     with workers(rig, filled, settings, log) as contender:
         _await_labels(rig, filled, contender)
     rig.record(case.stream, *names, sides="predictions")
-    window = _window(settings)
+    window = window_of(settings)
     with workers(rig, filled, settings, log) as contender:
-        begun = contender._replace(begun=lambda: window.counters()["predictions.received"] > 0)
-        timed = filled._replace(events=case.stream.pairs)  # the labels are in already
-        found = measure(rig, begun, timed) | {"counters": check(rig, filled)}
+        begun = contender._replace(
+            begun=lambda: window.counters()["predictions.received"] > 0,
+            taken=lambda: received(window),  # the labels are in already
+        )
+        found = measure(rig, begun, filled) | {"counters": check(rig, filled)}
     window.close()
     return found
-
-
-def _window(settings: config.Settings) -> RedisWindow:
-    join = settings.join
-    rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
-    return RedisWindow.connect(settings.redis.url, rules, join.shards, join.buckets)
 
 
 def _await_labels(rig: Rig, filled: Filled, contender: Contender) -> None:

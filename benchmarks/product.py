@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from benchmarks.race import Contender, Failed, stop
 from benchmarks.rig import Filled, Rig
 from tidegauge import config, keys
+from tidegauge.adapters.redis_window import RedisWindow
+from tidegauge.join import Rules
 
 _WINDOW = "7d"  # the streams are shorter, so it counts every outcome
 _SAMPLE = 50
@@ -40,21 +43,49 @@ def workers(
     filled: Filled,
     settings: config.Settings,
     log: Path,
-    count: int = 1,
+    each: Sequence[tuple[str, ...]] = ((),),
     more: Mapping[str, str] = {},
 ) -> Iterator[Contender]:
-    """Run worker processes; they are gone afterwards."""
+    """Run a worker process with each of these arguments; they are gone afterwards."""
     running: list[subprocess.Popen[bytes]] = []
     with ExitStack() as undo:
         out = undo.enter_context(log.open("ab"))
         undo.callback(lambda: stop(running))
-        for _ in range(count):
-            command = [sys.executable, "-m", "tidegauge.cli", "worker"]
+        for arguments in each:
+            command = [sys.executable, "-m", "tidegauge.cli", "worker", *arguments]
             process = subprocess.Popen(
                 command, env=environment(settings, more), stdout=out, stderr=subprocess.STDOUT
             )
             running.append(process)
-        yield Contender(running, lambda: outcomes(rig, filled), log, first_keys=_OWN_KEYS)
+        one = Contender(running, lambda: outcomes(rig, filled), log, first_keys=_OWN_KEYS)
+        if len(running) == 1:
+            yield one
+            return
+        window = window_of(settings)
+        undo.callback(window.close)
+        yield one._replace(
+            begun=lambda: at_work(rig) == len(running) or 2 * one.outcomes() > filled.stream.pairs,
+            taken=lambda: received(window),
+        )
+
+
+def at_work(rig: Rig) -> int:
+    """Return how many workers have taken something, as they say of themselves."""
+    cards: Any = rig.redis.hvals(keys.WORKERS)
+    return sum(any(json.loads(card)["processed"].values()) for card in cards)
+
+
+def window_of(settings: config.Settings) -> RedisWindow:
+    """Return the window of the workers with these settings, to look at its counters."""
+    join = settings.join
+    rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
+    return RedisWindow.connect(settings.redis.url, rules, join.shards, join.buckets)
+
+
+def received(window: RedisWindow) -> int:
+    """Return how many events the window has taken in, as of now."""
+    counters = window.counters()
+    return counters["predictions.received"] + counters["labels.received"]
 
 
 def outcomes(rig: Rig, filled: Filled) -> int:

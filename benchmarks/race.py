@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.figures import Usage, cpu_per_million, per_second
+from benchmarks.figures import MILLION, Usage, per_second, ratio
 from benchmarks.processes import usage
 from benchmarks.progress import say
 from benchmarks.rig import Filled, Rig
@@ -39,6 +39,7 @@ class Contender(NamedTuple):
     quiet_seconds: float = 6.0
     first_keys: int = 0  # in Redis before its first event, at most
     begun: Callable[[], bool] | None = None  # when the clock starts, where keys do not tell
+    taken: Callable[[], int] = lambda: 0  # events before that
 
 
 class Course(NamedTuple):
@@ -48,6 +49,8 @@ class Course(NamedTuple):
     outcomes: int
     before: dict[str, Usage]
     after: dict[str, Usage]
+    each_cpu_s: list[float]  # of the contender's processes
+    taken: int  # events before it
 
 
 def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
@@ -57,20 +60,20 @@ def measure(rig: Rig, contender: Contender, filled: Filled) -> dict[str, Any]:
     lost = filled.stream.pairs - course.outcomes
     if lost and not contender.may_lose:
         raise Failed(f"expected {filled.stream.pairs} outcomes, got {course.outcomes}")
+    events, used = filled.events - course.taken, {}
+    for name, before in course.before.items():
+        used[name] = course.after[name].cpu_s - before.cpu_s
     return {
         "pairs": filled.stream.pairs,
-        "events": filled.events,
+        "events": events,
         "outcomes": course.outcomes,
         "lost_pairs": lost,
         "seconds": course.seconds,
-        "events_per_s": per_second(filled.events, course.seconds),
-        "cpu_s_per_million": {
-            name: cpu_per_million(course.before[name], course.after[name], filled.events)
-            for name in course.before
-        },
-        "busy_cores": sum(course.after[name].cpu_s - course.before[name].cpu_s for name in course.before)
-        / max(course.seconds, 1e-9),
-        "resident_bytes": {name: used.resident_bytes for name, used in course.after.items()},
+        "events_per_s": per_second(events, course.seconds),
+        "cpu_s_per_million": {name: ratio(spent * MILLION, events) for name, spent in used.items()},
+        "each_cpu_s_per_million": [ratio(spent * MILLION, events) for spent in course.each_cpu_s],
+        "busy_cores": ratio(sum(used.values()), course.seconds),
+        "resident_bytes": {name: after.resident_bytes for name, after in course.after.items()},
         "redis_bytes": rig.used_bytes() - empty_bytes,
     }
 
@@ -80,13 +83,15 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
     begun = contender.begun or (lambda: rig.redis.dbsize() > contender.first_keys)
     _await(begun, contender, _START_SECONDS, "took no event")
     started = changed = told = time.monotonic()
-    before = _usage(rig, contender)
-    outcomes, after = 0, before
+    taken = contender.taken()
+    before, each = _usage(rig, contender), _each_cpu_s(contender)
+    outcomes, after, spent = 0, before, [0.0 for _ in each]
     while outcomes < wanted:
         time.sleep(_POLL_SECONDS)
         now, found = time.monotonic(), contender.outcomes()
         if found != outcomes:
             outcomes, changed, after = found, now, _usage(rig, contender)
+            spent = [now_s - then_s for now_s, then_s in zip(_each_cpu_s(contender), each, strict=True)]
         elif now - changed > (contender.quiet_seconds if contender.may_lose and found else _STALL_SECONDS):
             if not contender.may_lose:
                 raise Failed(f"stands still at {found} of {wanted} outcomes:\n{tail(contender.log)}")
@@ -95,7 +100,7 @@ def run(rig: Rig, contender: Contender, wanted: int) -> Course:
             say(f"  {found} of {wanted} outcomes")
             told = now
         _require_alive(contender)
-    return Course(changed - started, outcomes, before, after)
+    return Course(changed - started, outcomes, before, after, spent, taken)
 
 
 def tail(log: Path) -> str:
@@ -117,6 +122,10 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], seconds: float = 30.0) ->
 
 def _usage(rig: Rig, contender: Contender) -> dict[str, Usage]:
     return {"worker": usage(process.pid for process in contender.processes), **rig.servers_usage()}
+
+
+def _each_cpu_s(contender: Contender) -> list[float]:
+    return [usage([process.pid]).cpu_s for process in contender.processes]
 
 
 def _await(what: Callable[[], bool], contender: Contender, seconds: float, failure: str) -> None:

@@ -114,7 +114,7 @@ def _case(rig: Rig, case: Case, scratch: Path) -> Result:
     about = {
         "models": case.stream.models,
         "features": case.stream.features,
-        "workers": case.workers,
+        "workers": len(case.workers),
         "settings": dict(case.settings),
     }
     if case.labels_first:

@@ -109,6 +109,14 @@ def bounds(run: Mapping[str, Any]) -> str:
         f"more, and what one core gives a worker {number_text(workers)}; measured were "
         f"{number_text(case['events_per_s'])}, with {number_text(case['busy_cores'])} of {cores} cores busy."
     ]
+    stages = run["cases"].get("stages", {})
+    if stages.get("each_cpu_s_per_million"):
+        join, monitor = map(number_text, stages["each_cpu_s_per_million"])
+        lines.append(
+            f"In processes of their own JOIN takes {join} s of a million events and MONITOR {monitor}, and "
+            f"both together do {number_text(stages['events_per_s'])} events/s: what one worker loses by "
+            "running both under one interpreter lock is the difference."
+        )
     shared = run["cases"].get("workers1", {})
     if shared.get("busy_cores"):
         room = cores / shared["busy_cores"]

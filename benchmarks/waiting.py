@@ -71,12 +71,11 @@ def _window(url: str, waiting: int) -> RedisWindow:
 def _fill(window: RedisWindow, waiting: int, pid: int) -> dict[str, float]:
     """Return us an event by process while the window fills."""
     total: dict[str, float] = {}
-    step = max(_PROBE, waiting // 10)
-    for start in range(0, waiting, step):
-        arrivals = list(_predictions(start, min(start + step, waiting)))
+    for start in range(0, waiting, _PROBE):
+        arrivals = list(_predictions(start, min(start + _PROBE, waiting)))
         for name, cost in _timed(window, arrivals, pid).items():
             total[name] = total.get(name, 0.0) + cost * len(arrivals) / waiting
-        if waiting > MILLION:
+        if (start + len(arrivals)) % MILLION == 0 and waiting > MILLION:
             say(f"  {start + len(arrivals)} of {waiting} wait")
     return total
 

@@ -9,6 +9,7 @@ list of active alerts in Redis.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -68,11 +69,23 @@ def run(settings: Settings, roles: frozenset[str], builders: Builders | None = N
     logging.getLogger("faust").setLevel(logging.WARNING)
     app = create_app(settings, roles, state, builders or stage_builders(settings, state))
     worker = faust.Worker(app, loglevel="info", redirect_stdouts=False)
+    _rest_collector()
     try:
         worker.execute_from_commandline()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def _rest_collector() -> None:
+    """Let the garbage collector look at what was made since the start, and seldom.
+
+    A batch makes tens of thousands of tuples, no cycles among them; by default the collector walks through
+    them every 700, which took a fifth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 class WorkerApp(faust.App):

@@ -23,7 +23,9 @@ from tidegauge.block import (
 )
 
 
-class _RaggedBuilder:
+class RaggedBuilder:
+    """Collects maps and builds their column; `code` gives a text its code."""
+
     def __init__(self, code: Any) -> None:
         self._code = code
         self._layouts: dict[Layout, int] = {}
@@ -32,6 +34,7 @@ class _RaggedBuilder:
         self._text_names: set[str] = set()  # a missing value of these is a missing text
 
     def append(self, mapping: Mapping[str, Any]) -> None:
+        """Append the map of a row."""
         values = mapping.values()
         names = tuple(mapping)
         text = tuple([isinstance(value, str) for value in values])
@@ -57,6 +60,7 @@ class _RaggedBuilder:
         return np.nan if value is None else value
 
     def build(self) -> Ragged:
+        """Return the column of all maps appended so far."""
         return Ragged(
             tuple(self._layouts),
             np.array(self._layout, np.int32),
@@ -81,7 +85,7 @@ class BlockBuilder:
     _sources: dict[tuple[str, int], int] = field(default_factory=dict)
     _predictions: list[tuple[Any, ...]] = field(default_factory=list)
     _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
-    _maps: dict[str, _RaggedBuilder] = field(default_factory=dict)
+    _maps: dict[str, RaggedBuilder] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._predictions) + len(self._outcomes)
@@ -177,7 +181,7 @@ class BlockBuilder:
     def _map(self, name: str, mapping: Mapping[str, Any]) -> None:
         builder = self._maps.get(name)
         if builder is None:
-            builder = self._maps[name] = _RaggedBuilder(self._code)
+            builder = self._maps[name] = RaggedBuilder(self._code)
         builder.append(mapping)
 
     def _columns(self, rows_class: Any, table: str, rows: list[tuple[Any, ...]]) -> Any:
@@ -187,7 +191,7 @@ class BlockBuilder:
             for (name, dtype), column in zip(DTYPES[table].items(), columns, strict=True)
         }
         for name in MAPS[table]:
-            builder = self._maps.get(f"{table}.{name}") or _RaggedBuilder(self._code)
+            builder = self._maps.get(f"{table}.{name}") or RaggedBuilder(self._code)
             named[name] = builder.build()
         return rows_class(**named)
 

@@ -92,8 +92,8 @@ class Join(Section, frozen=True):
     lateness_seconds: Positive = 3_600  # how far out of order the topics may be before a purge
     shards: Positive = 16  # fixed once data is there; each is one script call a batch
     buckets: Positive = 1_024  # hashes a shard; aim at 64 waiting predictions in each
-    batch: Positive = 4_000  # events taken at once under load
-    linger_ms: Positive = 50  # how long a quiet topic is waited for
+    batch: Positive = 10_000  # events taken at once under load
+    linger_ms: Positive = 50  # how long an empty topic is waited for; what is there is taken at once
 
 
 class Model(Section, frozen=True):
@@ -118,7 +118,7 @@ class Monitor(Section, frozen=True):
     inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided
     recent_outcomes: Positive = 100_000  # of a partition, known by identity after Redis lost writes
     snapshot_seconds: Annotated[float, Meta(gt=0)] = 5.0
-    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # metric state in Redis is at most so old
+    publish_seconds: Annotated[float, Meta(gt=0)] = 0.5  # with more models than fit, the oldest first
 
 
 class Rule(Section, frozen=True):
@@ -153,6 +153,18 @@ class Drift(Section, frozen=True):
     max_categories: Positive = 100  # the rest is counted together
 
 
+class Estimates(Section, frozen=True):
+    """Metrics before labels come, from scores and from the labels that came."""
+
+    enabled: bool = True
+    min_outcomes: Positive = 500  # labels of a version before anything is estimated
+    reference_outcomes: Positive = 5_000  # first labels: they fade to a half as `live_outcomes` more come
+    live_outcomes: Positive = 50_000  # the last so many labels, up to twice as many, are the rest
+    mature_share: Share = 0.95  # labels of an hour's predictions that must be there to judge its estimate
+    cells: Annotated[int, Meta(ge=0)] = 400  # of a version's linear model of features; 0 for none
+    cohorts: Positive = 48  # last hours judged, over which the estimator's own error stands
+
+
 class Web(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 6_066
@@ -174,6 +186,7 @@ class Settings(Section, frozen=True):
     join: Join = Join()
     monitor: Monitor = Monitor()
     drift: Drift = Drift()
+    estimates: Estimates = Estimates()
     web: Web = Web()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = DEFAULT_RULES

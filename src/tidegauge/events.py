@@ -8,10 +8,10 @@ Only a message that failed is read a second time, field by field, to say which f
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from types import NoneType
-from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.json import Decoder as JsonDecoder
@@ -19,35 +19,24 @@ from msgspec.json import Decoder as JsonDecoder
 from tidegauge.block import Labelled, Predicted, Scalar
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
+from tidegauge.explain import PATH_CHARACTERS, UNREADABLE, explained, malformed
 from tidegauge.records import DeadLetter, Label, Prediction, Time
 from tidegauge.redact import printable
 
 LEAST_MS_NUMBER = 1e11  # seconds up to the year 5138; milliseconds from 1973 on
 LAST_MS = 253_402_300_799_999  # the end of the year 9999, where RFC 3339 ends
 
+PREDICTED_AT, LABELLED_AT = "$.predicted_at", "$.labelled_at"
+IDS: Mapping[type, tuple[str, ...]] = {
+    Prediction: ("prediction_id", "model_id", "model_version", "entity_id"),
+    Label: ("prediction_id",),
+}
+
 _UTF8_BYTES = 4  # of a character, at most
 _ITEM_BYTES = 2  # of a list item in JSON, at least: `1,`
 _FIELD_BYTES = 5  # of a field of an object in JSON, at least: `"":1,`
-_PATH_CHARACTERS = 200  # of a path in a dead letter
-
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_KINDS: dict[int, str] = {
-    ord('"'): "text",
-    ord("{"): "object",
-    ord("["): "list",
-    ord("t"): "boolean",
-    ord("f"): "boolean",
-    ord("n"): "null",
-} | dict.fromkeys(b"-0123456789", "number")
-_KIND_OF_TYPE: dict[Any, str] = {
-    str: "text",
-    dict: "object",
-    list: "list",
-    bool: "boolean",
-    NoneType: "null",
-    int: "number",
-    float: "number",
-}
+_MEMO_LENGTH = 1_000
+_NO_TEXT: Set[type] = frozenset({bool, int, float, NoneType})
 
 Record = TypeVar("Record", Prediction, Label)
 Shape = TypeVar("Shape")
@@ -82,15 +71,26 @@ class Decoder:
     1357000000000
     """
 
-    __slots__ = ("_future_ms", "_label", "_limits", "_prediction", "_short_id", "_short_message")
+    __slots__ = (
+        "_limits",
+        "_short_names",
+        "future_ms",
+        "label_json",
+        "most_segments",
+        "prediction_json",
+        "short_id",
+        "short_message",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits: Final = limits
-        self._prediction: Final = JsonDecoder(Prediction)
-        self._label: Final = JsonDecoder(Label)
-        self._future_ms: Final = limits.future_seconds * 1_000
-        self._short_id: Final = limits.id_bytes // _UTF8_BYTES
-        self._short_message: Final = min(
+        self._short_names: Final[set[tuple[str, ...]]] = set()  # of maps seen, a memo
+        self.prediction_json: Final = JsonDecoder(Prediction)
+        self.label_json: Final = JsonDecoder(Label)
+        self.future_ms: Final = limits.future_seconds * 1_000
+        self.short_id: Final = limits.id_bytes // _UTF8_BYTES
+        self.most_segments: Final = limits.segments
+        self.short_message: Final = min(
             limits.message_bytes,
             limits.text_bytes,
             limits.list_items * _ITEM_BYTES,
@@ -99,25 +99,14 @@ class Decoder:
 
     def prediction(self, value: bytes | None, record_time_ms: int) -> PredictionEvent:
         """Return the prediction in a message, or raise Rejected."""
-        record = self._record(self._prediction, Prediction, value)
-        short = self._short_id
-        if (
-            len(record.prediction_id) > short
-            or len(record.model_id) > short
-            or len(record.model_version) > short
-            or (record.entity_id is not None and len(record.entity_id) > short)
-        ):
-            self._check_ids(record, ("prediction_id", "model_id", "model_version", "entity_id"))
-        segments = record.segments
-        if len(value or b"") > self._short_message or len(segments) > self._limits.segments:
-            self._check_prediction(record)
-        at_ms = self._time_ms(record.predicted_at, record_time_ms, "$.predicted_at")
+        record = self.prediction_record(value)
+        at_ms = self.time_ms(record.predicted_at, record_time_ms, PREDICTED_AT)
         return PredictionEvent(
             record.prediction_id,
             Predicted(
                 record.model_id,
                 record.model_version,
-                tuple(sorted(segments.items())) if segments else (),
+                tuple(sorted(record.segments.items())),
                 at_ms,
                 record.prediction,
                 record.prediction_proba,
@@ -131,14 +120,26 @@ class Decoder:
 
     def label(self, value: bytes | None, record_time_ms: int) -> LabelEvent:
         """Return the label in a message, or raise Rejected."""
-        record = self._record(self._label, Label, value)
-        if len(record.prediction_id) > self._short_id:
-            self._check_ids(record, ("prediction_id",))
-        if len(value or b"") > self._short_message:
+        record = self.label_record(value)
+        at_ms = self.time_ms(record.labelled_at, record_time_ms, LABELLED_AT)
+        return LabelEvent(record.prediction_id, Labelled(record.label, record.weight, record.kpis), at_ms)
+
+    def prediction_record(self, value: bytes | None) -> Prediction:
+        """Return the prediction in a message, its time not yet read, or raise Rejected."""
+        record = self._record(self.prediction_json, Prediction, value)
+        self.check_ids(record)
+        if len(value or b"") > self.short_message or len(record.segments) > self.most_segments:
+            self._check_prediction(record)
+        return record
+
+    def label_record(self, value: bytes | None) -> Label:
+        """Return the label in a message, its time not yet read, or raise Rejected."""
+        record = self._record(self.label_json, Label, value)
+        self.check_ids(record)
+        if len(value or b"") > self.short_message:
             self._check_value(record.label, "$.label")
             self._check_map(record.kpis, self._limits.features, "$.kpis")
-        at_ms = self._time_ms(record.labelled_at, record_time_ms, "$.labelled_at")
-        return LabelEvent(record.prediction_id, Labelled(record.label, record.weight, record.kpis), at_ms)
+        return record
 
     def _record(self, decoder: JsonDecoder[Record], shape: type[Record], value: bytes | None) -> Record:
         if not value:
@@ -149,11 +150,12 @@ class Decoder:
         try:
             return decoder.decode(value)
         except msgspec.ValidationError:
-            raise _explained(value, shape) from None
-        except _UNREADABLE as error:
-            raise _malformed(error) from None
+            raise explained(value, shape) from None
+        except UNREADABLE as error:
+            raise malformed(error) from None
 
-    def _time_ms(self, time: Time, record_time_ms: int, path: str) -> int:
+    def time_ms(self, time: Time, record_time_ms: int, path: str) -> int:
+        """Return an event's time, that of its record where it has none, or raise Rejected."""
         if time is None:
             if record_time_ms < 0:
                 raise Rejected("missing_field", "expected a time, as the record has none", path)
@@ -161,7 +163,7 @@ class Decoder:
         at_ms = _text_ms(time, path) if isinstance(time, str) else _number_ms(time)
         if not 0 <= at_ms <= LAST_MS:
             raise Rejected("out_of_range", "expected a time in the years 1970 to 9999", path)
-        if 0 <= record_time_ms < at_ms - self._future_ms:
+        if 0 <= record_time_ms < at_ms - self.future_ms:
             ahead = (at_ms - record_time_ms) // 1_000
             limit = self._limits.future_seconds
             detail = f"expected at most {limit} s after the record's time, got {ahead} s after it"
@@ -177,16 +179,22 @@ class Decoder:
         if isinstance(record.prediction_proba, dict):
             self._check_map(record.prediction_proba, limits.classes, "$.prediction_proba")
 
-    def _check_ids(self, record: Prediction | Label, names: Iterable[str]) -> None:
-        for name in names:
+    def check_ids(self, record: Prediction | Label) -> None:
+        """Raise Rejected where an id is too long."""
+        for name in IDS[type(record)]:
             _check_text(getattr(record, name), self._limits.id_bytes, f"$.{name}")
 
     def _check_map(self, items: Mapping[str, Any], most: int, path: str) -> None:
         if len(items) > most:
             raise Rejected("too_many", _at_most(most, "fields", len(items)), path)
+        names = tuple(items)
+        if names in self._short_names and set(map(type, items.values())) <= _NO_TEXT:
+            return
         for name, item in items.items():
-            _check_text(name, self._limits.text_bytes, f"{path}.{name[:_PATH_CHARACTERS]}")
+            _check_text(name, self._limits.text_bytes, f"{path}.{name[:PATH_CHARACTERS]}")
             _check_text(item, self._limits.text_bytes, f"{path}.{name}")
+        if len(self._short_names) < _MEMO_LENGTH:
+            self._short_names.add(names)
 
     def _check_value(self, value: Scalar | list[Any], path: str) -> None:
         if not isinstance(value, list):
@@ -209,8 +217,8 @@ def read(value: bytes | None, shape: type[Shape]) -> Shape:
         return msgspec.json.decode(value or b"", type=shape)
     except msgspec.ValidationError as error:
         raise Rejected("wrong_type", printable(str(error))) from None
-    except _UNREADABLE as error:
-        raise _malformed(error) from None
+    except UNREADABLE as error:
+        raise malformed(error) from None
 
 
 def dead_letter(
@@ -230,7 +238,7 @@ def dead_letter(
     return DeadLetter(
         reason=rejected.reason,
         detail=rejected.detail,
-        path=rejected.path[:_PATH_CHARACTERS],
+        path=rejected.path[:PATH_CHARACTERS],
         topic=topic,
         partition=partition,
         offset=offset,
@@ -266,76 +274,3 @@ def _check_text(value: Any, most_bytes: int, path: str) -> None:
 
 def _at_most(most: int, unit: str, came: int) -> str:
     return f"expected at most {most} {unit}, got {came}"
-
-
-def _malformed(error: Exception) -> Rejected:
-    if isinstance(error, RecursionError):
-        return Rejected("malformed", "expected a flat JSON object, got one nested too deeply")
-    return Rejected("malformed", f"expected a JSON object in UTF-8: {_text(error)}")
-
-
-def _explained(value: bytes, shape: type[Prediction | Label]) -> Rejected:
-    """Return why `value` is not of this shape, down to the field, item or key."""
-    try:
-        raw_fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-        wanted = get_type_hints(shape, include_extras=True)
-        for known in msgspec.structs.fields(shape):
-            if known.name in raw_fields:
-                fault = _fault(raw_fields[known.name], wanted[known.name], f"$.{known.name}")
-            else:
-                fault = _missing(known)
-            if fault is not None:
-                return fault
-    except _UNREADABLE as error:
-        return _malformed(error)
-    return Rejected("malformed", "expected a JSON object with each field once")
-
-
-def _missing(known: msgspec.structs.FieldInfo) -> Rejected | None:
-    if not known.required:
-        return None
-    return Rejected("missing_field", "expected a value, got none", f"$.{known.name}")
-
-
-def _fault(raw: msgspec.Raw, wanted: Any, path: str) -> Rejected | None:
-    """Return why `raw` is not of the type `wanted`; None where it is."""
-    try:
-        msgspec.json.decode(raw, type=wanted)
-    except msgspec.ValidationError as error:
-        came = _KINDS[bytes(raw)[0]]
-        member = _members(wanted).get(came)
-        if member is None:
-            expected = " or ".join(sorted(_members(wanted)))
-            return Rejected("wrong_type", f"expected {expected}, got {came}", path)
-        return _inner_fault(raw, member, path) or Rejected("out_of_range", _text(error), path)
-    return None
-
-
-def _inner_fault(raw: msgspec.Raw, member: Any, path: str) -> Rejected | None:
-    items: Iterable[tuple[str, msgspec.Raw]] = ()
-    if get_origin(member) is dict:
-        fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        items = ((f".{name[:_PATH_CHARACTERS]}", item) for name, item in fields.items())
-    elif get_origin(member) is list:
-        listed = msgspec.json.decode(raw, type=list[msgspec.Raw])
-        items = ((f"[{index}]", item) for index, item in enumerate(listed))
-    wanted = get_args(member)[-1:]
-    faults = (_fault(item, wanted[0], path + step) for step, item in items)
-    return next((fault for fault in faults if fault is not None), None)
-
-
-def _members(wanted: Any) -> dict[str, Any]:
-    """Return the members of a type by the kind of JSON that they are read from."""
-    if hasattr(wanted, "__metadata__"):
-        return _members(wanted.__origin__)
-    if get_origin(wanted) in (dict, list) or wanted in _KIND_OF_TYPE:
-        return {_KIND_OF_TYPE[get_origin(wanted) or wanted]: wanted}
-    members: dict[str, Any] = {}
-    for member in get_args(wanted):
-        members |= _members(member)
-    return members
-
-
-def _text(error: Exception) -> str:
-    """Return the message without msgspec's own path, which does not name keys."""
-    return str(error).partition(" - at `")[0]

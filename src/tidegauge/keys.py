@@ -108,6 +108,11 @@ def drift_key(model_id: str, model_version: str) -> str:
     return f"tg:drift:{encoded(model_id)}:{encoded(model_version)}"
 
 
+def estimates_key(model_id: str, model_version: str) -> str:
+    """Return the key of what a version's metrics probably are, before its labels come."""
+    return f"tg:estimates:{encoded(model_id)}:{encoded(model_version)}"
+
+
 def baseline_key(model_id: str, model_version: str) -> str:
     """Return the key of the baseline a version is measured against."""
     return f"tg:baseline:{encoded(model_id)}:{encoded(model_version)}"

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import sizing, targets
 from benchmarks.cases import full, quick
 from benchmarks.figures import RATIO_NAMES, Usage, cpu_per_million, line, overtaking, percentiles, ratios
-from benchmarks.report import markdown, replaced
+from benchmarks.report import PAGE, markdown, replaced
 from benchmarks.table import tables
 
 PURE = ("events", "figures", "table", "targets", "sizing", "arithmetic", "report")
@@ -89,6 +89,9 @@ def test_a_target_is_reached_missed_or_not_measured() -> None:
 def test_the_bounds_follow_from_the_cpu_of_a_million_events() -> None:
     assert "a million events cost 13 s of CPU" in targets.bounds(found())
     assert "can do 153846 events/s" in targets.bounds(found())
+    run = found()
+    run["cases"]["stages"] = case(90_000.0, each_cpu_s_per_million=[7.5, 3.5])
+    assert "JOIN takes 7.5 s of a million events and MONITOR 3.5" in targets.bounds(run)
     assert targets.bounds({"cases": {}, "machine": {"cores": 2}}) == ""
 
 
@@ -109,6 +112,11 @@ def test_the_sizing_guide_follows_from_the_figures() -> None:
     assert "| 7 d | 11.27 GiB | 3.13 GiB |" in text
     assert "0.0 KiB of Redis and 4.0 KiB of its worker" in text
     assert sizing.text({"cases": {}, "ratios": {}}) == ""
+
+
+def test_the_page_has_one_place_for_figures() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert replaced(page, "figures of a run\n").count("figures of a run\n") == 1
 
 
 def test_percentiles_are_those_of_the_nearest_rank() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -18,6 +19,7 @@ from tests.faults.oracle import Truth
 from tidegauge.adapters import block_codec
 from tidegauge.block import NO_TEXT, Block
 from tidegauge.config import Settings
+from tidegauge.monitor import Monitor
 
 _READ_SECONDS = 30.0
 
@@ -131,6 +133,53 @@ def alerts(settings: Settings, store: redis.Redis, findings: Findings) -> None:
         findings.broken.append(
             f"tg:alerts:active holds {len(active)}, the topic says {len(fired - resolved)}"
         )
+
+
+class Undisturbed(NamedTuple):
+    """What monitors tell that read the observations from their start, with nothing happening to them."""
+
+    alerts: set[tuple[str, str]]  # alert_id, status
+    writes: dict[str, dict[str, str]]  # public hashes of metrics and drift
+
+    @classmethod
+    def of(cls, settings: Settings) -> Undisturbed:
+        monitors: dict[int, Monitor] = defaultdict(lambda: Monitor(settings))
+        told: set[tuple[str, str]] = set()
+        for message in read(settings, settings.topics.observations):
+            if message.key() is None:
+                monitor = monitors[message.partition() or 0]
+                raised = monitor.observe(block_codec.decode(message.value() or b""))
+                told |= {(alert.alert_id, alert.status) for alert in raised}
+        writes: dict[str, dict[str, str]] = {}
+        for monitor in monitors.values():
+            writes |= monitor.report().writes
+        kept = ("tg:metrics:", "tg:drift:", "tg:baseline:")
+        return cls(told, {key: fields for key, fields in writes.items() if key.startswith(kept)})
+
+
+def undisturbed(settings: Settings, store: redis.Redis, expected: Undisturbed, findings: Findings) -> None:
+    """Alerts, detectors and metrics are those of monitors that nothing happened to."""
+    alerts = [json.loads(message.value() or b"{}") for message in read(settings, settings.topics.alerts)]
+    told = {(alert["alert_id"], alert["status"]) for alert in alerts}
+    for what, by in (("missing", expected.alerts - told), ("too many", told - expected.alerts)):
+        if by:
+            findings.broken.append(f"{len(by)} of {len(expected.alerts)} alerts are {what}")
+    for key, fields in expected.writes.items():
+        stored = {k.decode(): v.decode() for k, v in store.hgetall(key).items()}
+        differ = [name for name, text in fields.items() if not _alike(text, stored.get(name))]
+        if differ:
+            name = differ[0]
+            findings.broken.append(
+                f"{key}: {len(differ)} fields differ, such as {name}: expected {fields[name]}, "
+                f"got {stored.get(name)}"
+            )
+
+
+def _alike(expected: str, found: str | None) -> bool:
+    try:
+        return expected == found or math.isclose(float(expected), float(found or "nan"), rel_tol=1e-9)
+    except ValueError:
+        return False
 
 
 def read(settings: Settings, topic: str) -> Iterator[Message]:

@@ -31,7 +31,7 @@ def kill_at(point: Point, trial: Trial, passages: tuple[int, int]) -> None:
     draw = random.Random(trial.seed)
     worker = trial.hire(point=point, passage=draw.randint(*passages))
     trial.begin()
-    for plan in ({"point": point, "passage": draw.randint(2, 8)}, {}):  # it has a backlog: large batches
+    for plan in ({"point": point, "passage": draw.randint(1, 4)}, {}):  # it has a backlog: large batches
         since = trial.await_death(worker)
         worker = trial.hire(**plan)
         if not plan:
@@ -235,7 +235,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "kill-applied": partial(kill_at, "applied", passages=(20, 50)),
     "kill-produced": partial(kill_at, "produced", passages=(20, 50)),
     "kill-delivered": partial(kill_at, "delivered", passages=(20, 50)),
-    "kill-saved": partial(kill_at, "saved", passages=(6, 20)),
+    "kill-saved": partial(kill_at, "saved", passages=(3, 8)),
     "kill-revoking-join": partial(kill_in_revoke, "join"),
     "kill-revoking-monitor": partial(kill_in_revoke, "monitor"),
     "kill-random": kill_at_random,

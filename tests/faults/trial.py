@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tests.faults import examine, oracle
-from tests.faults.examine import Findings
+from tests.faults.examine import Findings, Undisturbed
 from tests.faults.feed import Feed
 from tests.faults.gauge import Gauge, resident_bytes
 from tests.faults.generator import LABELS, PREDICTIONS, Spec, stream
@@ -252,6 +252,10 @@ class Trial:
         )
         self._until_clean(lambda found: examine.dead_letters(self.settings, expected, found), 3.0)
         self._until_clean(lambda found: examine.alerts(self.settings, store, found), 3.0)
+        calm = Undisturbed.of(self.settings)
+        self._until_clean(
+            lambda found: examine.undisturbed(self.settings, store, calm, found), steady_seconds
+        )
         examine.matched_set(self.settings, truth, self.findings)
         self._weigh()
         if self._resident > _RESIDENT_BYTES:

@@ -30,7 +30,7 @@ def cluster(kind: Kind) -> Iterator[list[Server]]:
         for node in nodes[1:]:
             bus = int(node.place.settings["cluster-port"])
             clients[0].execute_command("CLUSTER MEET", "127.0.0.1", node.place.port, bus)
-        _await_agreement(clients)
+        await_agreement(nodes)
         yield nodes
 
 
@@ -42,11 +42,14 @@ def _settings() -> dict[str, str]:
     }
 
 
-def _await_agreement(clients: list[redis.Redis]) -> None:
+def await_agreement(nodes: list[Server]) -> None:
+    """Return when every node says that the cluster is whole."""
     until = time.monotonic() + _AGREE_SECONDS
-    while not all(_agrees(client) for client in clients):
-        assert time.monotonic() < until, [client.execute_command("CLUSTER INFO") for client in clients]
-        time.sleep(0.05)
+    with ExitStack() as opened:
+        clients = [opened.enter_context(redis.Redis(port=node.place.port)) for node in nodes]
+        while not all(_agrees(client) for client in clients):
+            assert time.monotonic() < until, [client.execute_command("CLUSTER INFO") for client in clients]
+            time.sleep(0.05)
 
 
 def _agrees(client: redis.Redis) -> bool:

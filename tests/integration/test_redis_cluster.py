@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from tests.integration.cluster import cluster
+from tests.integration.cluster import await_agreement, cluster
 from tests.integration.test_worker import adds_up, expect, received, stream
 from tests.integration.worker import counters, produce, stop, wait_for, worker
 from tests.test_join import labelled, predicted
@@ -32,6 +34,8 @@ SHARDS = 16
 def nodes(kind: Kind) -> Iterator[list[Server]]:
     with cluster(kind) as running:
         yield running
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()  # redis-py leaves connections to a node that came back open
 
 
 @pytest.fixture
@@ -86,8 +90,7 @@ def test_the_window_of_a_cluster_gives_the_answers_of_the_window_in_memory(
     memory, came = MemoryWindow(Rules(100, 10)), arrivals(3_000, seed=1)
     for start in range(0, len(came), 250):
         batch = came[start : start + 250]
-        known = memory.applied()
-        assert window.apply(batch, start // 50, known) == memory.apply(batch, start // 50, known)
+        assert window.apply(batch, start // 50) == memory.apply(batch, start // 50)
         assert window.applied() == memory.applied()
         assert window.watermark({"p-0": start}) == memory.watermark({"p-0": start})
         again = came[max(0, start - 100) : start + 250]
@@ -123,19 +126,10 @@ def test_a_node_that_is_away_is_unavailable_and_the_batch_is_sent_again(
             window.apply(came[100:], 0)
     finally:
         nodes[2].resume()
-    _send_until_taken(window, came[100:])
+    await_agreement(nodes)
+    window.apply(came[100:], 0)
     counted = window.counters()
     assert (counted["predictions.received"], counted["predictions.waiting"]) == (200, 200)
-
-
-def _send_until_taken(window: RedisWindow, batch: list[Arrival]) -> None:
-    for _ in range(60):  # the nodes first have to take one another for alive again
-        try:
-            window.apply(batch, 0)
-        except Unavailable:
-            continue
-        return
-    raise AssertionError("the cluster did not come back")
 
 
 def test_a_node_that_forgot_the_script_is_given_it_again(window: RedisWindow, nodes: list[Server]) -> None:
@@ -144,6 +138,24 @@ def test_a_node_that_forgot_the_script_is_given_it_again(window: RedisWindow, no
         client.script_flush()
     found = window.apply([predicted(offset, 0, str(offset)) for offset in range(50, 100)], 0)
     assert {one.verdict for one in found} == {Verdict.WAITING}
+
+
+def test_a_node_that_restarted_is_not_taken_for_what_it_was(
+    window: RedisWindow, spread: redis.RedisCluster, nodes: list[Server]
+) -> None:
+    before = window.recognise()
+    window.apply([predicted(offset, 0, str(offset)) for offset in range(100)], 0)
+    nodes[1].restart()
+    await_agreement(nodes)
+    more = [predicted(offset, 0, str(offset)) for offset in range(100, 200)]
+    with pytest.raises((WentBack, Unavailable)):  # the first call may find the old connection closed
+        window.apply(more, 0)
+    with pytest.raises(WentBack):
+        window.apply(more, 0)
+    assert window.counters()["predictions.received"] < 200
+    assert window.recognise() != before
+    window.apply(more, 0)
+    assert window.counters()["predictions.received"] == 200
 
 
 def test_a_former_owner_can_neither_store_nor_publish(state: RedisState) -> None:

@@ -42,6 +42,9 @@ def test_a_store_that_lost_what_was_published_is_noticed(state: RedisState, stor
     store.set("tgs:{0}:published", f"{epoch} 1")
     with pytest.raises(WentBack):
         state.publish(0, epoch, {"tg:metrics:a:b": {"f1@1h": "3"}})
+    with pytest.raises(WentBack):
+        state.save(0, epoch, Snapshot(1, b"state"))
+    assert state.load(0) is None
     assert state.publish(0, state.claim(0), {"tg:metrics:a:b": {"f1@1h": "3"}})
 
 

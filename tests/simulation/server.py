@@ -209,17 +209,22 @@ class SimStore:
         return whole[-1] if whole else None
 
     def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
-        return bool(self._do("save", partition, epoch, snapshot))
+        self.process.point("save")
+        self._check(partition, epoch)  # and the write are one script
+        stored = bool(self._server.do("store", "save", partition, epoch, snapshot))
+        self.process.point("did save")
+        return stored
 
-    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+    def _check(self, partition: int, epoch: int) -> None:
         last, count = self._published.get(partition, (0, 0))
         stored = self._server.tallies.get(partition)
-        if (
-            last == epoch
-            and self._server.owns(partition, epoch)
-            and stored not in ((epoch, count), (epoch, count + 1))
-        ):
+        known = stored in ((epoch, count), (epoch, count + 1))
+        if last == epoch and self._server.owns(partition, epoch) and not known:
             raise WentBack(f"published {count}, stored {stored}")
+
+    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+        self._check(partition, epoch)
+        last, count = self._published.get(partition, (0, 0))
         count = count + 1 if last == epoch else 1
         took = bool(self._do("publish", partition, epoch, count, {key: dict(writes[key]) for key in writes}))
         if took:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegauge.errors import SnapshotError
 from tidegauge.windows import PaneTable
 
 PANE_MS, PANES = 100, 3
@@ -50,6 +52,40 @@ def test_a_restored_table_has_the_same_windows(rows):
     restored.restore(table.state())
     for series, at_ms in watermark.items():
         assert restored.window(series, at_ms).tolist() == table.window(series, at_ms).tolist()
+
+
+@given(ROWS, st.integers(1, PANES))
+def test_a_table_of_a_shorter_window_takes_over_the_panes_in_it(rows, panes):
+    table, watermark = filled(rows, 2)
+    shorter = PaneTable(2, PANE_MS, panes)
+    shorter.restore(table.state())
+    for series, at_ms in watermark.items():
+        start = (at_ms // PANE_MS - panes + 1) * PANE_MS
+        expected = [
+            sum(a for s, t, c, a in rows if s == series and c == cell and t >= start) for cell in (0, 1)
+        ]
+        np.testing.assert_allclose(shorter.window(series, at_ms), expected, atol=1e-9)
+
+
+def test_a_state_of_other_panes_or_cells_is_refused():
+    table, _ = filled([(0, 10, 0, 1.0)], 1)
+    for other in (PaneTable(2, 2 * PANE_MS, PANES), PaneTable(70, PANE_MS, PANES)):
+        with pytest.raises((SnapshotError, ValueError)):
+            other.restore(table.state())
+
+
+def test_a_wide_table_of_large_and_broken_numbers_survives_a_restore():
+    width = 100
+    table, restored = PaneTable(width, PANE_MS, PANES), PaneTable(width, PANE_MS, PANES)
+    random = np.random.default_rng(1)
+    for size in (1.0, 300.0, 70_000.0, -1.0, 0.5):
+        cells = random.integers(0, width, (5, 3))
+        at_ms = random.integers(0, 250, 5)
+        series = random.integers(0, 4, 5)
+        table.add(series, at_ms, np.full(5, 250), cells, np.full((5, 3), size))
+    restored.restore(table.state())
+    for series in range(4):
+        assert restored.window(series, 250).tolist() == table.window(series, 250).tolist()
 
 
 def test_a_row_older_than_the_window_adds_nothing_and_a_late_one_fills_its_pane():

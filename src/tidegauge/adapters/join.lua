@@ -22,7 +22,7 @@ local PREDICTION, BY_PREDICTION, NEWEST, LABELS, FIELDS = 1, 2, 4, 8, 16
 local FIELD_BYTES, MOST_FIELDS = 64, 4
 local WAITING, MATCHED, DUPLICATE, CORRECTED = 0, 1, 2, 3
 local SUPERSEDED, LATE, REJECTED, REPLAY = 4, 5, 6, 7
-local OWN_LABEL, EMIT_PREDICTION, IS_REPLAY, HAS_ROWS = 8, 16, 32, 64
+local OWN_EVENT, EMIT_PREDICTION, IS_REPLAY, HAS_ROWS = 8, 16, 32, 64
 local EXPIRED, ORPHAN, RECEIVED = 7, 8, 9  -- counters that are no verdict of an event
 local COUNTERS = {
   [0] = 'waiting', 'matched', 'duplicate', 'corrected', 'superseded', 'late', 'rejected', 'expired', 'orphan', 'received',
@@ -30,7 +30,7 @@ local COUNTERS = {
 local SIDES = {[0] = 'predictions.', 'labels.'}
 local PREDICTION_SIDE, LABEL_SIDE = 0, 1
 local REJECTED_EVENT = 2  -- flag of an event's side
-local POSITION_BYTES, NAME_BYTES = 14, 10
+local POSITION_BYTES, NAME_BYTES = 14, 8
 
 local horizon = tonumber(ARGV[3])
 local due_before = tonumber(ARGV[2]) - horizon - tonumber(ARGV[4])
@@ -255,6 +255,12 @@ local function add_rows(entry, revision)
   return HAS_ROWS
 end
 
+-- The one row of revision 0 where the event is one half of it: the other half, from its position on.
+local function add_half(other)
+  rows[#rows + 1] = other[2] .. other[3]
+  return HAS_ROWS + OWN_EVENT
+end
+
 -- What stands, for those to whom another label was told: rows of one revision.
 local function instead_of(other, entry)
   local revision, newest = #entry.labels - 1, entry.newest
@@ -286,12 +292,19 @@ local function prediction_meets_labels(entry, event)
     first = first - 1
   end
   entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
-  local flags = EMIT_PREDICTION + add_rows(entry, 0)
+  local instead = ''
   for index, label in ipairs(inside) do
     local after = SUPERSEDED
     if index == first then after = MATCHED elseif label[3] == last[3] then after = DUPLICATE end
     move_waiting(LABEL_SIDE, after)
-    if after == SUPERSEDED then rows[#rows] = rows[#rows] .. instead_of(label, entry) end
+    if after == SUPERSEDED then instead = instead .. instead_of(label, entry) end
+  end
+  local flags = EMIT_PREDICTION
+  if instead == '' then
+    flags = flags + add_half(inside[first])
+  else
+    flags = flags + add_rows(entry, 0)
+    rows[#rows] = rows[#rows] .. instead
   end
   return MATCHED, flags, true
 end
@@ -344,7 +357,7 @@ local function settle_simple(value, side, at_ms, body, id)
   move_waiting(PREDICTION_SIDE, MATCHED)
   rows[#rows + 1] = prediction
   local length = pack('>I3', #prediction - POSITION_BYTES)
-  return MATCHED, HAS_ROWS + OWN_LABEL, char(PREDICTION + LABELS) .. length .. prediction .. label
+  return MATCHED, HAS_ROWS + OWN_EVENT, char(PREDICTION + LABELS) .. length .. prediction .. label
 end
 
 -- Returns verdict, flags and the entry's value afterwards.
@@ -366,7 +379,7 @@ local function tell_again(value, side, event)
   local prediction, labels = entry.prediction, entry.labels
   if side == PREDICTION_SIDE then
     if not prediction or not same_source(prediction, event) then return REPLAY, 0 end
-    if entry.by_prediction then return REPLAY, EMIT_PREDICTION + add_rows(entry, 0) end
+    if entry.by_prediction then return REPLAY, EMIT_PREDICTION + add_half(labels[1]) end
     return REPLAY, EMIT_PREDICTION
   end
   for index, label in ipairs(labels) do
@@ -418,7 +431,7 @@ local sources = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
 while at <= size do
   local side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start
   side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start =
-    read_struct('>BI4c10I2I4I8I2I6', blob, at)
+    read_struct('>BI4c8I2I4I8I2I6', blob, at)
   local rejected = side >= REJECTED_EVENT
   side = side % REJECTED_EVENT
   local source = sources[side][partition]

@@ -7,7 +7,6 @@ partition is gained, so what a former owner still sends is refused.
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +29,13 @@ local epoch = math.max(time[1] * 1000000 + time[2], last + 1)
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 return epoch
 """
+# KEYS the snapshot, the one before, epoch, tally; ARGV the epoch, offset, checksum, state, and two tallies:
+# that of the last publication, and the next, should its reply have been lost. Returns the stored tally
+# where it is another: the store has lost writes, and what is stored now must not stand on them.
 _SAVE = """
 if tonumber(redis.call('GET', KEYS[3]) or '0') ~= tonumber(ARGV[1]) then return 0 end
+local tally = redis.call('GET', KEYS[4])
+if ARGV[5] ~= '' and tally ~= ARGV[5] and tally ~= ARGV[6] then return tally or 'nothing' end
 local stored = redis.call('HMGET', KEYS[1], 'offset', 'checksum')
 if stored[1] == ARGV[2] and stored[2] == ARGV[3] then return 1 end
 if stored[1] then redis.call('RENAME', KEYS[1], KEYS[2]) end
@@ -96,27 +100,39 @@ class RedisState:
         return None
 
     def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
-        """Store a snapshot; return False where the epoch is no longer the newest."""
-        keys = [*_snapshot_keys(partition), f"tgs:{{{partition}}}:epoch"]
-        checksum = _checksum(snapshot.state)
+        """Store a snapshot; return False where the epoch is no longer the newest.
+
+        Raises WentBack where Redis has lost what was published before.
+        """
+        keys = [*_snapshot_keys(partition), *_publication_keys(partition)]
+        tallies = self._tallies(partition, epoch)
+        state = snapshot.state
+        arguments: list[Any] = [epoch, snapshot.offset, _checksum(state), state, *tallies]
         with _translated():
-            stored = self._save(keys=keys, args=[epoch, snapshot.offset, checksum, snapshot.state])
-        return bool(stored)
+            said = cast(Any, self._save(keys=keys, args=arguments))
+        if isinstance(said, bytes):
+            raise _lost_writes(partition, said, tallies[0])
+        return bool(said)
 
     def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
         """Write public hashes; return False where the epoch is no longer the newest.
 
         Raises WentBack where Redis has lost what was published before.
         """
-        last, count = self._published.get(partition, (0, 0))
-        before = f"{epoch} {count}" if last == epoch else ""
-        count = count + 1 if last == epoch else 1
         publish = self._publish_spread if self._cluster else self._publish_at_once
         with _translated():
-            published = publish(partition, epoch, (before, f"{epoch} {count}"), writes)
+            published = publish(partition, epoch, self._tallies(partition, epoch), writes)
         if published:
-            self._published[partition] = (epoch, count)
+            last, count = self._published.get(partition, (0, 0))
+            self._published[partition] = (epoch, count + 1 if last == epoch else 1)
         return published
+
+    def _tallies(self, partition: int, epoch: int) -> tuple[str, str]:
+        """Return the tally of what was published under an epoch, empty before the first, and the next one."""
+        last, count = self._published.get(partition, (0, 0))
+        if last != epoch:
+            return "", f"{epoch} 1"
+        return f"{epoch} {count}", f"{epoch} {count + 1}"
 
     def _publish_at_once(self, partition: int, epoch: int, tallies: tuple[str, str], writes: Writes) -> bool:
         guard, tally = _publication_keys(partition)
@@ -188,7 +204,7 @@ class RedisState:
         if firing and client.zscore(_RESOLVED, incident_id) is None:
             client.hset(keys.ALERTS_ACTIVE, incident_id, alert)
         if not firing:
-            client.zadd(_RESOLVED, {incident_id: time.time()})
+            client.zadd(_RESOLVED, {incident_id: client.time()[0]})
             client.zremrangebyrank(_RESOLVED, 0, -10 * keys.ALERTS_LOG_LENGTH - 1)
         if not firing or client.zscore(_RESOLVED, incident_id) is not None:
             client.hdel(keys.ALERTS_ACTIVE, incident_id)

@@ -13,38 +13,56 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha1
 from importlib import resources
+from itertools import compress, pairwise
 from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import redis
+from numpy.typing import NDArray
 from redis import exceptions
 
 from tidegauge.adapters import redis_client
+from tidegauge.block import Ints
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
-from tidegauge.join import COUNTER_NAMES, Arrival, Orphan, OutcomeRow, Resolution, Rules, Side, Verdict
+from tidegauge.join import (
+    COUNTER_NAMES,
+    KEY_BYTES,
+    VERDICTS,
+    Arrival,
+    Arrivals,
+    Matched,
+    Orphan,
+    OutcomeRow,
+    Resolution,
+    Resolutions,
+    Rules,
+    Side,
+)
 
-LAYOUT_VERSION = 1
-FIELD_BYTES = 10  # with the bits that chose shard and bucket, two of 1e8 ids meet once in 1e12 windows
+LAYOUT_VERSION = 2
+FIELD_BYTES = 8  # with the bits that chose shard and bucket, two of 1e8 ids meet once in 5e7 windows
 
-_EVENT = Struct(">BI10sHIQQ")
-_PLACE = Struct(">HI")
+_EVENT = np.dtype(
+    [
+        ("side", "u1"),
+        ("bucket", ">u4"),
+        ("field", "u1", (FIELD_BYTES,)),
+        ("id_bytes", ">u2"),
+        ("payload_bytes", ">u4"),
+        ("at_ms", ">u8"),
+        ("source", ">u8"),  # partition in two bytes, offset in six
+    ]
+)
+_PLACE = np.dtype([("shard", ">u2"), ("bucket", ">u4")])  # the beginning of a key
+_WIDE = [("high", ">u2"), ("low", ">u4")]
+_POSITION = np.dtype([("at_ms", _WIDE), ("partition", ">u2"), ("offset", _WIDE)])
 _OFFSET = Struct(">BHQ")
 _SOURCE = Struct(">HHI")  # partition, offset in two and four bytes
 _ROW = Struct(">Hb")
 _REJECTED_EVENT = 2
-_NO_FIELD = bytes(FIELD_BYTES)
-_REPLY_VERDICTS = (
-    Verdict.WAITING,
-    Verdict.MATCHED,
-    Verdict.DUPLICATE,
-    Verdict.CORRECTED,
-    Verdict.SUPERSEDED,
-    Verdict.LATE,
-    Verdict.REJECTED,
-    Verdict.REPLAY,
-)
-_OWN_LABEL, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
-_POSITION_BYTES = 14
+_OWN_EVENT, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
+_POSITION_BYTES = _POSITION.itemsize
 _MARKS = 0  # the shard that keeps the watermark
 
 _UNAVAILABLE = (
@@ -142,7 +160,6 @@ class RedisWindow:
         self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
         self._script = _ONLY.encode() + resources.files(__package__).joinpath("join.lua").read_bytes()
         self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
-        self._resolutions = _resolutions()
         self._next_bucket = 0
         self._names: list[bytes] = []  # of each shard, as it was recognised
 
@@ -196,7 +213,7 @@ class RedisWindow:
         self._names = _executed(pipeline)
         return sha1(b" ".join(self._names), usedforsecurity=False).hexdigest()
 
-    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
+    def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Resolutions:
         """Return what became of each arrival, in their order. See `join.MemoryWindow.apply`.
 
         Each partition's arrivals come in the order of their offsets, none left out. `watermark_ms` is that of
@@ -204,36 +221,43 @@ class RedisWindow:
         Raises Unavailable; then a part of the shards may have been applied, and the batch can be sent again.
         Raises WentBack where a shard may have lost writes since it was recognised; nothing is applied to it.
         """
-        events: list[list[bytes]] = [[] for _ in range(self._shards)]
-        places: list[list[int]] = [[] for _ in range(self._shards)]
-        last: dict[tuple[int, int], int] = {}
-        shards, buckets, pack, place_of = self._shards, self._buckets, _EVENT.pack, _PLACE.unpack_from
-        for place, arrival in enumerate(arrivals):
-            side, key, partition, offset, at_ms, payload, prediction_id, rejected = arrival
-            last[side, partition] = offset
-            if rejected:
-                shard = partition % shards
-                event = pack(side + _REJECTED_EVENT, 0, _NO_FIELD, 0, 0, 0, partition << 48 | offset)
-            else:
-                shard, bucket = place_of(key)
-                shard %= shards
-                name = prediction_id.encode()
-                event = pack(
-                    side,
-                    bucket % buckets,
-                    key[-FIELD_BYTES:],
-                    len(name),
-                    len(payload),
-                    at_ms,
-                    partition << 48 | offset,
-                )
-                event += payload + name
-            events[shard].append(event)
-            places[shard].append(place)
-        offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in last.items())
-        batches = [_Batch(watermark_ms, offsets, b"".join(batch)) for batch in events]
-        replies = self._run(batches) if arrivals else []
-        return _in_order(self._resolutions, arrivals, places, replies)
+        columns = Arrivals.of(arrivals)
+        order, bounds, events = self._by_shard(columns)
+        offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in _last(columns).items())
+        batches = [
+            _Batch(watermark_ms, offsets, b"".join(events[start:end]))
+            for start, end in pairwise((3 * bounds).tolist())
+        ]
+        return _resolutions(columns, order, self._run(batches) if len(columns) else [])
+
+    def _by_shard(self, arrivals: Arrivals) -> tuple[Ints, Ints, list[bytes]]:
+        """Return the places of the arrivals [n] shard by shard, where each shard's begin, and 3n texts.
+
+        An event is three texts: a head of fixed length, the payload, and the id.
+        """
+        count = len(arrivals)
+        keys = np.frombuffer(arrivals.keys, np.uint8).reshape(count, KEY_BYTES)
+        place = np.ascontiguousarray(keys[:, : _PLACE.itemsize]).view(_PLACE)[:, 0]
+        shards = np.where(arrivals.rejected, arrivals.partitions, place["shard"]) % self._shards
+        names = [b""] * count  # of labels alone: they may become orphans
+        for at in np.flatnonzero(arrivals.sides == Side.LABEL).tolist():
+            names[at] = arrivals.names[at].encode()
+        heads = np.zeros(count, _EVENT)
+        heads["side"] = arrivals.sides + _REJECTED_EVENT * arrivals.rejected
+        heads["bucket"] = np.where(arrivals.rejected, 0, place["bucket"] % self._buckets)
+        heads["field"] = keys[:, -FIELD_BYTES:]
+        heads["id_bytes"] = np.fromiter(map(len, names), np.int64, count)
+        heads["payload_bytes"] = np.fromiter(map(len, arrivals.payloads), np.int64, count)
+        heads["at_ms"] = arrivals.at_ms
+        heads["source"] = arrivals.partitions << 48 | arrivals.offsets
+        order = np.argsort(shards, kind="stable")
+        bounds = np.searchsorted(shards[order], np.arange(self._shards + 1))
+        joined, places = heads[order].tobytes(), order.tolist()
+        events = [b""] * (3 * count)
+        events[0::3] = [joined[at : at + _EVENT.itemsize] for at in range(0, len(joined), _EVENT.itemsize)]
+        events[1::3] = [arrivals.payloads[at] for at in places]
+        events[2::3] = [names[at] for at in places]
+        return order, bounds, events
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
         """Let go of what is due in the next `buckets` of each shard; True when a pass is complete."""
@@ -342,44 +366,66 @@ class RedisWindow:
         return dict(zip(batches, replies, strict=True))
 
 
-def _in_order(
-    known: Sequence[Resolution],
-    arrivals: Sequence[Arrival],
-    places: Sequence[Sequence[int]],
-    replies: Sequence[Any],
-) -> list[Resolution]:
-    found = [known[0]] * len(arrivals)
-    for shard_places, reply in zip(places, replies, strict=False):
-        rows = iter(reply[1:])
-        for place, code in zip(shard_places, reply[0], strict=True):
-            if code < _HAS_ROWS:
-                found[place] = known[code]
-            elif code & _OWN_LABEL:
-                found[place] = _matched(arrivals[place], next(rows))
-            else:
-                found[place] = _with_rows(known[code - _HAS_ROWS], next(rows))
+def _last(arrivals: Arrivals) -> dict[tuple[Side, int], int]:
+    """Return the last offset of each source partition."""
+    sources = arrivals.partitions * len(Side) + arrivals.sides
+    last = {}
+    for source in np.unique(sources).tolist():
+        partition, side = divmod(source, len(Side))
+        last[Side(side), partition] = int(arrivals.offsets[np.flatnonzero(sources == source)[-1]])
+    return last
+
+
+def _resolutions(arrivals: Arrivals, order: Ints, replies: Sequence[Any]) -> Resolutions:
+    """Return what the shards' replies say about the arrivals, which they took in this order."""
+    codes = np.zeros(len(arrivals), np.uint8)
+    codes[order] = np.frombuffer(b"".join([reply[0] for reply in replies]), np.uint8)
+    texts = [text for reply in replies for text in reply[1:]]
+    where = order[codes[order] >= _HAS_ROWS]
+    own = codes[where] & _OWN_EVENT > 0
+    found = Resolutions(
+        codes % len(VERDICTS),
+        codes & _EMIT_PREDICTION > 0,
+        codes & _IS_REPLAY > 0,
+        _matched(arrivals, where[own], list(compress(texts, own.tolist()))),
+    )
+    others = zip(where[~own].tolist(), compress(texts, (~own).tolist()), strict=True)
+    found.others.update({place: _with_rows(found[place], text) for place, text in others})
     return found
 
 
-def _resolutions() -> list[Resolution]:
-    """Return for each byte of a reply, up to the flag for rows, what it says."""
-    return [
-        Resolution(
-            _REPLY_VERDICTS[code % len(_REPLY_VERDICTS)],
-            emit_prediction=bool(code & _EMIT_PREDICTION),
-            replay=bool(code & _IS_REPLAY),
-        )
-        for code in range(_HAS_ROWS)
-    ]
-
-
-def _matched(label: Arrival, text: bytes) -> Resolution:
-    outcome = OutcomeRow(0, 1, label.at_ms, label.payload)
-    predicted, predicted_at_ms = text[_POSITION_BYTES:], int.from_bytes(text[:6])
-    partner = _SOURCE.unpack_from(text, 6)
-    return Resolution(
-        Verdict.MATCHED, False, (outcome,), predicted, predicted_at_ms, partner=_source(*partner)
+def _matched(arrivals: Arrivals, places: Ints, texts: list[bytes]) -> Matched:
+    """Return the outcomes of which the arrivals at these places are one half, and the texts the other."""
+    order = np.argsort(places)
+    places, texts = places[order], [texts[at] for at in order.tolist()]
+    positions = np.frombuffer(b"".join([text[:_POSITION_BYTES] for text in texts]), _POSITION)
+    met, met_ms = [text[_POSITION_BYTES:] for text in texts], _wide(positions["at_ms"])
+    own, own_ms = [arrivals.payloads[place] for place in places.tolist()], arrivals.at_ms[places]
+    labels = arrivals.sides[places] == Side.LABEL
+    predicted, labelled = (met, own) if labels.all() else _sorted_out(labels.tolist(), met, own)
+    return Matched(
+        places,
+        predicted,
+        np.where(labels, met_ms, own_ms),
+        labelled,
+        np.where(labels, own_ms, met_ms),
+        positions["partition"].astype(np.int64),
+        _wide(positions["offset"]),
     )
+
+
+def _sorted_out(
+    labels: list[bool], met: Sequence[bytes], own: Sequence[bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    halves = zip(labels, met, own, strict=True)
+    pairs = [(other, mine) if label else (mine, other) for label, other, mine in halves]
+    return [predicted for predicted, _ in pairs], [labelled for _, labelled in pairs]
+
+
+def _wide(parts: NDArray[Any]) -> Ints:
+    """Return the numbers that came in two and four bytes."""
+    wide: Ints = parts["high"].astype(np.int64) << 32 | parts["low"]
+    return wide
 
 
 def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
@@ -387,10 +433,11 @@ def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
     outcomes: list[OutcomeRow] = []
     instead: list[OutcomeRow] = []
     taken_back: OutcomeRow | None = None
-    source = partner
+    first = None  # label in the text: the one that a prediction met
     while at < len(text):
         revision, sign = _ROW.unpack_from(text, at)
         labelled_at_ms, label, source, at = _event(text, at + _ROW.size)
+        first = first or source
         row = OutcomeRow(revision, sign, labelled_at_ms, label)
         if sign < 0:
             taken_back = row
@@ -402,7 +449,7 @@ def _with_rows(resolution: Resolution, text: bytes) -> Resolution:
         outcomes=tuple(outcomes),
         predicted=predicted,
         predicted_at_ms=predicted_at_ms,
-        partner=source if resolution.emit_prediction else partner,
+        partner=first if resolution.emit_prediction else partner,
         instead=tuple(instead),
     )
 

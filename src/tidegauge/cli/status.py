@@ -14,7 +14,7 @@ from tidegauge.errors import Unavailable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tidegauge.client import MetricReader
+    from tidegauge.client import MetricReader, MetricValue
 
 _WIDE = 96  # columns of a terminal that intervals need
 
@@ -64,11 +64,19 @@ def _model(reader: MetricReader, model_id: str) -> dict[str, Any]:
 
 
 def _version(reader: MetricReader, model_id: str, version: str) -> dict[str, Any]:
+    return {
+        "version": version,
+        "windows": _by_window(reader.metrics(model_id, version)),
+        "estimates": _by_window(reader.estimates(model_id, version)),
+    }
+
+
+def _by_window(values: dict[str, MetricValue]) -> dict[str, dict[str, Any]]:
     windows: dict[str, dict[str, Any]] = {}
-    for name, value in reader.metrics(model_id, version).items():
+    for name, value in values.items():
         metric, _, window = name.rpartition("@")
         windows.setdefault(window, {})[metric] = value._asdict()
-    return {"version": version, "windows": windows}
+    return windows
 
 
 def _code(state: dict[str, Any]) -> int:

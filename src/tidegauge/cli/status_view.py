@@ -67,6 +67,10 @@ def _main(model: Mapping[str, Any], version: Mapping[str, Any], intervals: bool)
             *(shown(_metric(found, metric)) for metric in metrics),
             number(_metric(found, "latency_p95_ms").value),
         )
+        estimated = version.get("estimates", {}).get(window, {})
+        if any(metric in estimated for metric in metrics):
+            values = (shown(_metric(estimated, metric)) for metric in metrics)
+            table.add_row("    estimated", "", "", *values, "", style="dim")
     return table
 
 
@@ -81,6 +85,10 @@ def _long(model: Mapping[str, Any], version: Mapping[str, Any]) -> Table:
             value = MetricValue(**found)
             numbers = map(number, (value.value, value.low, value.high))
             table.add_row(f"  {window}", shown(metric), *numbers, count(value.n))
+        for metric, found in sorted(version.get("estimates", {}).get(window, {}).items()):
+            value = MetricValue(**found)
+            numbers = map(number, (value.value, value.low, value.high))
+            table.add_row(f"  {window}", f"{shown(metric)} estimated", *numbers, count(value.n), style="dim")
     return table
 
 

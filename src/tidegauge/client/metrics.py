@@ -111,14 +111,16 @@ class MetricReader:
         window: str | None = None,
     ) -> dict[str, MetricValue]:
         """Return the metrics of a series: by name over `window`, or of all windows by `name@window`."""
-        parts: dict[str, dict[str, float | None]] = {}
-        for name, text in self._hash(keys.metrics_key(model_id, model_version, segment)).items():
-            field = keys.split_field(name)
-            if field is None or field.metric == keys.CONFUSION or window not in (None, field.window):
-                continue
-            metric = field.metric if window else f"{field.metric}@{field.window}"
-            parts.setdefault(metric, {})[field.part] = keys.number(text)
-        return {metric: _value(found) for metric, found in sorted(parts.items())}
+        return _values(self._hash(keys.metrics_key(model_id, model_version, segment)), window)
+
+    def estimates(
+        self, model_id: str, model_version: str, window: str | None = None
+    ) -> dict[str, MetricValue]:
+        """Return what the metrics of a version probably are, before its labels come; named as `metrics`.
+
+        Beside them stands how good the estimates of the last hours were: `accuracy.error`, and so on.
+        """
+        return _values(self._hash(keys.estimates_key(model_id, model_version)), window)
 
     def windows(self, model_id: str, model_version: str) -> list[str]:
         """Return the windows a version has metrics over."""
@@ -198,6 +200,17 @@ class MetricReader:
             yield
         except redis.RedisError as error:
             raise Unavailable(f"Redis at {self._where}: {error}") from error
+
+
+def _values(fields: dict[str, str], window: str | None) -> dict[str, MetricValue]:
+    parts: dict[str, dict[str, float | None]] = {}
+    for name, text in fields.items():
+        field = keys.split_field(name)
+        if field is None or field.metric == keys.CONFUSION or window not in (None, field.window):
+            continue
+        metric = field.metric if window else f"{field.metric}@{field.window}"
+        parts.setdefault(metric, {})[field.part] = keys.number(text)
+    return {metric: _value(found) for metric, found in sorted(parts.items())}
 
 
 def _value(parts: dict[str, float | None]) -> MetricValue:

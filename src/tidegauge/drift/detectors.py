@@ -7,7 +7,7 @@ Everything here is deterministic: a replay of the values signals the same change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ class Kind(NamedTuple):
     binary: bool  # only 0 and 1
     ones_are_right: bool = False  # it watches for a fall of ones, so it is fed 1 - error
     recent: Callable[[Any], tuple[float, float]] | None = None  # after a change: n and sum of what it kept
+    feed: Callable[[Any, list[float]], Iterator[int]] | None = None  # None: river's own `update`
 
 
 def _adwin_recent(detector: Any) -> tuple[float, float]:
@@ -44,8 +45,31 @@ def _kswin_recent(detector: Any) -> tuple[float, float]:
     return len(detector.window), sum(detector.window)
 
 
+def _feed(detector: Any, values: list[float]) -> Iterator[int]:
+    """Yield the index of each value at which the detector signals a change."""
+    update = detector.update
+    for index, value in enumerate(values):
+        update(value)
+        if detector.drift_detected:
+            yield index
+
+
+def _feed_adwin(detector: Any, values: list[float]) -> Iterator[int]:
+    """Do the same as river's Python around its native window, which would be two thirds of the time."""
+    if detector.drift_detected and values:
+        detector._reset()
+    update = detector._helper.update
+    for index, value in enumerate(values):
+        if update(value):
+            detector._drift_detected = True
+            yield index
+            if index + 1 < len(values):
+                detector._reset()
+                update = detector._helper.update
+
+
 KINDS: Mapping[str, Kind] = {
-    "adwin": Kind(drift.ADWIN, binary=False, recent=_adwin_recent),
+    "adwin": Kind(drift.ADWIN, binary=False, recent=_adwin_recent, feed=_feed_adwin),
     "page_hinkley": Kind(lambda: drift.PageHinkley(mode="up"), binary=False),
     "kswin": Kind(lambda: drift.KSWIN(seed=KSWIN_SEED), binary=False, recent=_kswin_recent),
     "ddm": Kind(binary.DDM, binary=True),
@@ -125,14 +149,12 @@ class Detector:
         one such value would spoil its statistics for good.
         """
         self._check(values)
-        river, update = self._river, self._river.update
+        fed = (1.0 - values if self._kind.ones_are_right else values).tolist()
         found = []
         start = 0
-        for index, value in enumerate((1.0 - values if self._kind.ones_are_right else values).tolist()):
-            update(value)
-            if river.drift_detected:
-                found.append(self._changed(index, values[start : index + 1]))
-                start = index + 1
+        for index in (self._kind.feed or _feed)(self._river, fed):
+            found.append(self._changed(index, values[start : index + 1]))
+            start = index + 1
         self._count(values[start:])
         return found
 

@@ -1,16 +1,20 @@
-"""What the window stores of an event, as bytes."""
+"""Under what the window stores an event, and what it stores of a label, as bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from tidegauge.block import Labelled, Predicted
+from tidegauge.block import Floats, Labelled
+from tidegauge.join.answers import EXACT_INTEGER
 
 KEY_BYTES = 16
-_EXACT_INTEGER = 2.0**53  # float64 tells whole numbers apart below this
+_FLOAT_BYTES = 10
+_FLOAT_HEAD = b"\x91\xcb"  # msgpack of a list of one float64, which follows in big endian
 
 
 def key_of(prediction_id: str) -> bytes:
@@ -18,21 +22,9 @@ def key_of(prediction_id: str) -> bytes:
     return blake2b(prediction_id.encode(), digest_size=KEY_BYTES).digest()
 
 
-def pack_predicted(predicted: Predicted) -> bytes:
-    """Return the bytes the window stores of a prediction. Its time is stored beside them."""
-    model, version, segments, _, prediction, proba, value = predicted
-    parts = [model, version, [text for pair in segments for text in pair], prediction, proba, value]
-    while parts[-1] is None:
-        parts.pop()
-    return msgspec.msgpack.encode(parts, order="sorted")
-
-
-def unpack_predicted(payload: bytes, predicted_at_ms: int) -> Predicted:
-    """Return what `pack_predicted` packed."""
-    model, version, flat, prediction, *rest = msgspec.msgpack.decode(payload)
-    proba, value = (*rest, None, None)[:2]
-    segments = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Predicted(model, version, segments, predicted_at_ms, prediction, proba, value)
+def keys_of(prediction_ids: Iterable[str]) -> bytes:
+    """Return the keys of all, one after the other."""
+    return b"".join([blake2b(each.encode(), digest_size=KEY_BYTES).digest() for each in prediction_ids])
 
 
 def pack_labelled(labelled: Labelled) -> bytes:
@@ -45,6 +37,14 @@ def pack_labelled(labelled: Labelled) -> bytes:
     return msgspec.msgpack.encode(parts, order="sorted")
 
 
+def pack_labels(labels: Sequence[Any]) -> list[bytes]:
+    """Return what `pack_labelled` makes of labels that have no weight and no KPIs."""
+    if list in set(map(type, labels)):
+        return [pack_labelled(Labelled(label, 1.0, {})) for label in labels]
+    packed = {label: pack_labelled(Labelled(label, 1.0, {})) for label in dict.fromkeys(labels)}
+    return [packed[label] for label in labels]
+
+
 def unpack_labelled(payload: bytes) -> Labelled:
     """Return a label equal to the one that `pack_labelled` packed."""
     label, *rest = msgspec.msgpack.decode(payload)
@@ -52,6 +52,18 @@ def unpack_labelled(payload: bytes) -> Labelled:
     return Labelled(label, weight, kpis)
 
 
+def unpack_floats(payloads: Sequence[bytes]) -> Floats | None:
+    """Return the labels [n] where all are floats without weight or KPIs, else None.
+
+    >>> unpack_floats([pack_labelled(Labelled(0.5, 1.0, {}))]).tolist()
+    [0.5]
+    """
+    if set(map(len, payloads)) != {_FLOAT_BYTES}:
+        return None
+    rows = np.frombuffer(b"".join(payloads), [("head", f"S{len(_FLOAT_HEAD)}"), ("number", ">f8")])
+    return rows["number"].astype(np.float64) if (rows["head"] == _FLOAT_HEAD).all() else None
+
+
 def _whole(number: bool | int | float) -> int | float:
     """Return the number as an integer where it is one: what is equal gets equal bytes."""
-    return int(number) if number == number // 1 and abs(number) < _EXACT_INTEGER else float(number)
+    return int(number) if number == number // 1 and abs(number) < EXACT_INTEGER else float(number)

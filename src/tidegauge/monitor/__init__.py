@@ -6,6 +6,7 @@ tasks (what a model predicts), quality and traffic (outcomes), watch (alerts). P
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from tidegauge import keys
 from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import SnapshotError
+from tidegauge.metrics.value import Value
 from tidegauge.monitor import report
+from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
@@ -26,9 +29,10 @@ from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
 from tidegauge.records import Alert, Control
-from tidegauge.windows import RecentTable
+from tidegauge.windows import RecentTable, distinct, grouped
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+READ_VERSIONS = (1, 2)  # 1: all cells of every pane, nothing waits
 
 __all__ = ["Monitor", "Report", "check"]
 
@@ -43,30 +47,36 @@ class Monitor:
         self._quality = Quality(settings, self._roster)
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
+        self._estimates = Estimates(settings, self._roster, self._quality)
         self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
-        self._changed: set[int] = set()  # series since the last report
-        self._hours: set[tuple[int, int]] = set()  # version's series and hour with new outcomes
+        self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
+        self._hours: dict[int, set[int]] = {}  # of a version's series: hours with new outcomes
 
     def observe(self, block: Block) -> list[Alert]:
         """Count the observations of a block that were not counted before; return the alerts due."""
         block = self._new_rows(block)
-        touched: set[int] = set()
+        touched = [np.empty(0, np.int64)]
         if len(block.predictions.offset):
             expansion = self._roster.expand(block, block.predictions)
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
-            touched |= set(np.unique(expansion.series).tolist())
+            self._estimates.predictions(block, expansion)
+            touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
+            self._estimates.outcomes(ready, expansion)
             self._watch.observe(ready.outcomes, errors)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
-            touched |= set(np.unique(expansion.series).tolist())
-        self._changed |= touched
-        return self._watch.evaluate(touched)
+            touched.append(expansion.series)
+        self._estimates.advance()
+        every = np.concatenate(touched)
+        series = every[distinct(every)[0]]
+        self._changed.update(dict.fromkeys(series.tolist()))
+        return self._watch.evaluate(series)
 
     def control(self, request: Control) -> list[Alert]:
         """Carry out a request; return the alerts it calls for."""
@@ -80,34 +90,47 @@ class Monitor:
                     self._watch.watched(series).baselines.set(request.metrics)
         else:
             for series in every:
-                for part in (self._quality, self._traffic, self._shift):
+                for part in (self._quality, self._traffic, self._shift, self._estimates):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
-        self._changed |= set(every)
+        self._changed.update(dict.fromkeys(every))
         return []
 
-    def report(self) -> Report:
-        """Return what changed since the last report, as the hashes that others read."""
+    def unreported(self) -> int:
+        """Return how many series changed that no report told of."""
+        return len(self._changed)
+
+    def report(self, limit: int | None = None) -> Report:
+        """Return what changed since it was last told, as the hashes that others read.
+
+        At most `limit` series, those that wait longest; about a millisecond each.
+        """
         writes: Writes = {}
         models = set()
-        for series in sorted(self._changed):
+        told = list(islice(self._changed, limit))
+        for series in sorted(told):
             key = self._roster.series[series]
             models.add(self._roster.series_model[series])
             writes[report.metrics_key(key)] = self._metrics(series)
             if key.segment is None:
                 writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
+                if estimates := self._estimates.values(series):
+                    fields = self._estimate_fields(series, estimates)
+                    writes[keys.estimates_key(key.model_id, key.version)] = fields
                 baselines = self._watch.watched(series).baselines.all()
                 if baselines:
                     writes[keys.baseline_key(key.model_id, key.version)] = {
                         name: keys.number_text(found.value) for name, found in baselines.items()
                     }
+            self._add_history(writes, series)
+            del self._changed[series]
         for number in models:
             model_id = self._roster.model_ids[number]
-            fields = report.model_fields(self._roster.models[number], self._tasks.held(model_id))
+            watermark_ms = int(self._roster.columns.watermark_ms[number])
+            fields = report.model_fields(
+                self._roster.models[number], watermark_ms, self._tasks.held(model_id)
+            )
             writes[keys.model_key(model_id)] = fields
-        self._add_history(writes)
-        self._changed.clear()
-        self._hours.clear()
         return Report(sorted(self._roster.model_ids[number] for number in models), writes)
 
     def state(self) -> dict[str, Any]:
@@ -119,29 +142,41 @@ class Monitor:
             "quality": self._quality.state(),
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
+            "estimates": self._estimates.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
-            "hours": sorted(self._hours),
+            "hours": sorted((series, hour) for series, hours in self._hours.items() for hour in hours),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over, in a new monitor, a state that `state()` returned.
+    def restore(self, state: Any) -> None:
+        """Take over, in a new monitor, a state that `state()` returned, or an earlier layout's.
 
-        Raises SnapshotError where it is of another version.
+        Raises SnapshotError where it is something else; the monitor is of no use afterwards.
         """
-        if state.get("version") != STATE_VERSION:
-            raise SnapshotError(f"expected a state of version {STATE_VERSION}, got {state.get('version')}")
+        version = state.get("version") if isinstance(state, dict) else None
+        if type(version) is not int or version not in READ_VERSIONS:
+            expected = " or ".join(map(str, READ_VERSIONS))
+            raise SnapshotError(f"expected a state of version {expected}, got {version!r:.40}")
+        try:
+            self._restore(state)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise SnapshotError(f"expected a monitor's state: {error!r:.200}") from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self._roster.restore(state["roster"])
         self._tasks.restore(state["tasks"])
         self._quality.restore(state["quality"])
         self._traffic.restore(state["traffic"])
         self._shift.restore(state["shift"])
+        if "estimates" in state:  # a snapshot may be older than they are
+            self._estimates.restore(state["estimates"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
-        self._changed = set(range(len(self._roster.series)))  # Redis may have lost what others read
-        self._hours = {(series, hour) for series, hour in state["hours"]}
+        self._changed = dict.fromkeys(range(len(self._roster.series)))  # Redis may have lost it
+        for series, hour in state["hours"]:
+            self._hours.setdefault(series, set()).add(hour)
 
     def _new_rows(self, block: Block) -> Block:
         """Return the block without the rows that are known.
@@ -164,8 +199,10 @@ class Monitor:
         return block.select(_places(new), _places(fresh))
 
     def _note_hours(self, expansion: Expansion, at_ms: Ints) -> None:
-        pairs = np.stack((expansion.version, at_ms // HISTORY_PANE_MS), axis=1)
-        self._hours |= {(series, hour) for series, hour in np.unique(pairs, axis=0).tolist()}
+        groups = grouped(expansion.version, at_ms, at_ms, HISTORY_PANE_MS)
+        hours = groups.at_ms // HISTORY_PANE_MS
+        for series, hour in zip(groups.series.tolist(), hours.tolist(), strict=True):
+            self._hours.setdefault(series, set()).add(hour)
 
     def _metrics(self, series: int) -> dict[str, str]:
         parts = [{keys.UPDATED: str(self._roster.watermark(series))}]
@@ -186,14 +223,18 @@ class Monitor:
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
-        parts += [report.detector_fields(one) for one in self._watch.watched(series).detectors or ()]
+        parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 
-    def _add_history(self, writes: Writes) -> None:
-        for series, hour in sorted(self._hours):
+    def _estimate_fields(self, series: int, estimates: dict[str, dict[str, Value]]) -> dict[str, str]:
+        parts = [report.metric_fields(window, values) for window, values in estimates.items()]
+        return report.merged([{keys.UPDATED: str(self._roster.watermark(series))}, *parts])
+
+    def _add_history(self, writes: Writes, series: int) -> None:
+        for hour in sorted(self._hours.pop(series, ())):
             key, at_ms = self._roster.series[series], hour * HISTORY_PANE_MS
-            values = self._quality.history(series, at_ms)
+            values = self._quality.history(series, at_ms, report.HISTORY_METRICS)
             if values:
                 day = writes.setdefault(keys.series_key(key.model_id, key.version, at_ms), {})
                 day |= report.history_field(at_ms, values)

@@ -8,6 +8,8 @@ relative to it).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,14 @@ import numpy as np
 from tidegauge.block import Codes, Floats, Ints
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.config import duration_ms
-from tidegauge.metrics.classification import Classification
+from tidegauge.metrics.classification import LOSSES, ORDER, Classification
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.widen import widen
-from tidegauge.monitor.roster import ModelState, Roster
-from tidegauge.windows import PaneTable, RingTable
+from tidegauge.monitor.roster import REGRESSION, Roster
+from tidegauge.windows import PaneTable, RingTable, distinct
 
 HISTORY_PANE_MS = 3_600_000
+SCORED = frozenset({*ORDER, *LOSSES, "ece"})  # metrics of the probabilities
 FIRST_PROBABILITY = 3  # columns before it: predicted, actual, weight
 _FOREVER_MS = 1 << 62  # one pane for all time: the baseline's
 
@@ -43,6 +46,8 @@ class Ledger:
         self.rings = {str(n): RingTable(n, self.columns) for n in settings.count_windows}
         self.history = PaneTable(family.width, HISTORY_PANE_MS, -(-longest // HISTORY_PANE_MS))
         self.baseline = PaneTable(family.width, _FOREVER_MS, 1)
+        self.by_time = (*self.panes.values(), self.history)
+        self.step_ms = math.gcd(*(table.pane_ms for table in self.by_time))  # which divides every pane
 
     def tables(self) -> dict[str, Table]:
         """Return every table by a name that is the same in each ledger."""
@@ -60,11 +65,17 @@ class Ledger:
             return self.family.cells(codes[:, 0], codes[:, 1], rows[:, FIRST_PROBABILITY:], rows[:, 2])
         return self.family.cells(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
 
-    def window(self, series: int, window: str, watermark_ms: int) -> Floats:
-        """Return the summed cells [width] of a series over a window."""
+    def window(
+        self, series: int, window: str, watermark_ms: int, only: Collection[str] | None = None
+    ) -> Floats:
+        """Return the summed cells [width] of a series over a window; those that `only` some metrics need."""
         if window in self.panes:
             return self.panes[window].window(series, watermark_ms)
-        index, amount = self.cells(self.rings[window].rows(series))
+        rows = self.rings[window].rows(series)
+        if isinstance(self.family, Classification) and only is not None and SCORED.isdisjoint(only):
+            rows = rows.copy()
+            rows[:, FIRST_PROBABILITY:] = np.nan
+        index, amount = self.cells(rows)
         return np.bincount(index.reshape(-1), amount.reshape(-1), self.family.width).astype(np.float64)
 
     def move(self, series: int, other: Ledger) -> None:
@@ -92,27 +103,30 @@ class Ledgers:
 
     def of_series(self, series: int) -> Ledger | None:
         """Return the ledger of a series, None for a task without metrics."""
-        name = _name(self._roster.models[self._roster.series_model[series]])
-        return self._ledger(name) if name else None
+        shape = int(self._roster.columns.shape[self._roster.series_model[series]])
+        return self._ledger(_name(shape)) if shape else None
 
-    def of_models(self, model: Ints) -> list[tuple[Ledger, list[int]]]:
-        """Return each ledger with those of the models [n] that are in it; others are left out."""
-        found: dict[str, list[int]] = {}
-        for number in np.unique(model).tolist():
-            name = _name(self._roster.models[number])
-            if name:
-                found.setdefault(name, []).append(number)
-        return [(self._ledger(name), models) for name, models in found.items()]
+    def of_models(self, model: Ints) -> list[tuple[Ledger, Ints]]:
+        """Return each ledger with the rows [n] of the models in it; others are left out."""
+        shape = self._roster.columns.shape[model]
+        first, place = distinct(shape)
+        return [
+            (self._ledger(_name(number)), np.flatnonzero(place == which))
+            for which, number in enumerate(shape[first].tolist())
+            if number
+        ]
 
     def add_class(self, model: int, name: str) -> None:
         """Give a model one more class, and its series the tables for it."""
-        state = self._roster.models[model]
-        old = self._ledger(_name(state))
-        state.add_class(name)
-        new = self._ledger(_name(state))
+        shape = self._roster.columns.shape
+        old = self._ledger(_name(int(shape[model])))
+        self._roster.models[model].add_class(name)
+        self._roster.note(model)
+        new = self._ledger(_name(int(shape[model])))
         if new is not old:
-            for series in np.flatnonzero(np.array(self._roster.series_model) == model).tolist():
-                old.move(series, new)
+            for version in self._roster.models[model].versions:
+                for series in self._roster.version_series(self._roster.model_ids[model], version):
+                    old.move(series, new)
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
@@ -138,7 +152,5 @@ class Ledgers:
         return ledger
 
 
-def _name(state: ModelState) -> str:
-    if state.task == "regression":
-        return "regression"
-    return f"classification/{max(2, len(state.classes))}" if state.classes else ""
+def _name(shape: int) -> str:
+    return "regression" if shape == REGRESSION else f"classification/{shape}"

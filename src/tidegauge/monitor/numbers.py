@@ -9,8 +9,9 @@ import numpy as np
 from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, OutcomeRows
 from tidegauge.metrics.classification import Classification
 from tidegauge.monitor.ledger import Ledger
-from tidegauge.monitor.roster import OTHER, Roster
+from tidegauge.monitor.roster import OTHER, REGRESSION, Roster
 from tidegauge.monitor.tasks import class_text
+from tidegauge.windows import distinct
 
 
 class Numbers:
@@ -29,13 +30,12 @@ class Numbers:
         rows = block.outcomes
         self._learn_from_probabilities(rows, model)
         predicted, actual = rows.number, rows.label_number
-        which = np.flatnonzero(np.array([bool(state.classes) for state in self._roster.models])[model])
+        which = np.flatnonzero(self._roster.columns.shape[model] > REGRESSION)
         if len(which):
-            known: dict[tuple[int, float | str], int] = {}
-            models = model[which].tolist()
+            models = model[which]
             predicted, actual = predicted.copy(), actual.copy()
-            predicted[which] = self._codes(block, models, rows.text[which], predicted[which], known)
-            actual[which] = self._codes(block, models, rows.label_text[which], actual[which], known)
+            predicted[which] = self._codes(block, models, rows.text[which], predicted[which])
+            actual[which] = self._codes(block, models, rows.label_text[which], actual[which])
         return predicted, actual
 
     def matrix(self, ledger: Ledger, rows: OutcomeRows, model: Ints, mine: Ints, pair: Floats) -> Floats:
@@ -48,27 +48,31 @@ class Numbers:
 
     def _learn_from_probabilities(self, rows: OutcomeRows, model: Ints) -> None:
         for layout, where, _ in rows.proba.groups():
-            for number in np.unique(model[where]).tolist() if layout.names else ():
+            for number in _members(model[where]) if layout.names else ():
                 if self._roster.models[number].classes:
                     for name in layout.names:
                         self._code(number, name)
 
-    def _codes(
-        self,
-        block: Block,
-        models: list[int],
-        text: Codes,
-        number: Floats,
-        known: dict[tuple[int, float | str], int],
-    ) -> list[int]:
-        values: list[float | str] = number.tolist()
-        for place in np.flatnonzero(text != NO_TEXT).tolist():
-            values[place] = block.strings[text[place]]
-        keys = list(zip(models, values, strict=True))
-        for key in dict.fromkeys(keys):  # in order of arrival, in which new codes are given
-            if key not in known:
-                known[key] = self._code(*key)
-        return [known[key] for key in keys]
+    def _codes(self, block: Block, model: Ints, text: Codes, number: Floats) -> Floats:
+        """Return the code of each class [n]: those of 0 and 1 at a glance, others once for each model."""
+        plain = (text == NO_TEXT) & ((number == 0) | (number == 1))
+        bit = np.where(plain, number, 0).astype(np.int64)
+        codes = np.where(plain, self._roster.columns.zero_one[model, bit], -1)
+        rest = np.flatnonzero(codes < 0)
+        if len(rest):
+            codes[rest] = self._codes_of_others(block, model[rest], text[rest], number[rest])
+        return codes.astype(np.float64)
+
+    def _codes_of_others(self, block: Block, model: Ints, text: Codes, number: Floats) -> Ints:
+        _, value = distinct(np.where(text == NO_TEXT, number.view(np.int64), text))
+        value = 2 * value + (text == NO_TEXT)
+        first, place = distinct(model * (int(value.max()) + 1) + value)
+        known = np.empty(len(first), np.int64)
+        for which in np.argsort(first).tolist():  # in order of arrival, in which new codes are given
+            row = int(first[which])
+            named = block.strings[text[row]] if text[row] != NO_TEXT else float(number[row])
+            known[which] = self._code(int(model[row]), named)
+        return known[place]
 
     def _code(self, model: int, value: float | str) -> int:
         """Return the code of a class, a new one for a class that was not known."""
@@ -85,26 +89,39 @@ class Numbers:
     def _probabilities(self, rows: OutcomeRows, model: Ints, mine: Ints, classes: int) -> Floats:
         """Return the probability of each class [n, classes], NaN where it was not given."""
         proba = np.full((len(rows.offset), classes), np.nan)
-        members = set(np.unique(model[mine]).tolist())
         for layout, where, values in rows.proba.groups():
-            for number in np.unique(model[where]).tolist() if layout.names else ():
-                if number in members:
-                    codes = [self._code(number, name) for name in layout.names]
-                    own = model[where] == number
-                    proba[where[own][:, None], codes] = values[own]
+            if layout.names:
+                first, place = distinct(model[where])
+                known = [self._known(number, layout.names) for number in model[where[first]].tolist()]
+                codes = np.array(known, np.int64).reshape(len(first), -1)[place]
+                row, column = np.nonzero(codes < classes)  # models of other ledgers may have more
+                proba[where[row], codes[row, column]] = values[row, column]
         scored = mine[~np.isnan(rows.score[mine])]
         if classes == 2 and len(scored):
-            positive = np.array([state.positive_code for state in self._roster.models])[model[scored]]
+            positive = self._roster.columns.positive[model[scored]]
             proba[scored, positive] = rows.score[scored]
             proba[scored, 1 - positive] = 1.0 - rows.score[scored]
         return proba[mine]
 
+    def _known(self, model: int, names: tuple[str, ...]) -> list[int]:
+        """Return the codes of probabilities' names, whose rows are a classification's or not asked for."""
+        if self._roster.models[model].classes:
+            return [self._code(model, name) for name in names]
+        return [0] * len(names)
+
     def _pivots(self, model: Ints, actual: Floats) -> Floats:
         """Return the pivot of each row [n]: the first label of its model, kept from then on."""
-        found, first, place = np.unique(model, return_index=True, return_inverse=True)
-        for number, row in zip(found.tolist(), first.tolist(), strict=True):
-            state = self._roster.models[number]
-            if state.pivot is None and np.isfinite(actual[row]):
-                state.pivot = float(actual[row])
-        pivots = [self._roster.models[number].pivot or 0.0 for number in found.tolist()]
-        return np.array(pivots, np.float64)[place]
+        first, _ = distinct(model)
+        found = self._roster.columns.pivot
+        for row in first[np.isnan(found[model[first]])].tolist():
+            if np.isfinite(actual[row]):
+                self._roster.models[model[row]].pivot = float(actual[row])
+                self._roster.note(int(model[row]))
+        return np.nan_to_num(found[model])
+
+
+def _members(model: Ints) -> list[int]:
+    """Return each model [n] once."""
+    first, _ = distinct(model)
+    members: list[int] = model[first].tolist()
+    return members

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows
 from tidegauge.config import Settings
@@ -19,6 +20,7 @@ from tidegauge.metrics.value import Value
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
 from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.windows import Runs, grouped, grown, summed
 
 
 class Errors(NamedTuple):
@@ -37,15 +39,14 @@ class Quality:
         self._roster = roster
         self._ledgers = Ledgers(settings.monitor, roster)
         self._numbers = Numbers(roster, settings.monitor.classes, self._ledgers.add_class)
-        self._seen: dict[int, int] = {}  # series -> first labels that its baseline has taken
+        self._seen: Ints = np.zeros(0, np.int64)  # by series: first labels that came
 
     def observe(self, block: Block, expansion: Expansion) -> Errors:
         """Count the outcome rows of a block, all of models whose task is decided."""
         rows, model = block.outcomes, expansion.model
         error = np.full(len(rows.offset), np.nan)
         pair = np.stack(self._numbers.values(block, model), axis=1)
-        for ledger, models in self._ledgers.of_models(model):
-            mine = np.flatnonzero(np.isin(model, models))
+        for ledger, mine in self._ledgers.of_models(model):
             matrix = self._numbers.matrix(ledger, rows, model, mine, pair[mine])
             distance = np.abs(matrix[:, 0] - matrix[:, 1])
             error[mine] = distance > 0 if isinstance(ledger.family, Classification) else distance
@@ -58,13 +59,13 @@ class Quality:
         if ledger is None:
             return {}
         if window in ledger.panes:
-            return self._named(ledger, series, self._cells(ledger, series, window), only)
+            return self._named(ledger, series, self._cells(ledger, series, window, only), only)
         return self._of_ring(ledger, series, window, only)
 
     def count(self, series: int, window: str) -> Value:
         """Return how many outcomes a count window holds."""
         ledger = self._ledgers.of_series(series)
-        n = 0 if ledger is None else len(ledger.rings[window].rows(series))
+        n = 0 if ledger is None else ledger.rings[window].size(series)
         return Value(float(n), n, None, None)
 
     def confusion(self, series: int, window: str) -> list[list[int]] | None:
@@ -75,79 +76,94 @@ class Quality:
         if ledger.family.classes > MATRIX_CLASSES:
             return None
         size = len(self._model(series).classes)
-        found = ledger.family.confusion(self._cells(ledger, series, window))[:size, :size]
+        cells = self._cells(ledger, series, window, only=())
+        found = ledger.family.confusion(cells)[:size, :size]
         counts: list[list[int]] = found.tolist()
         return counts
 
-    def history(self, series: int, at_ms: int) -> dict[str, Value]:
-        """Return the metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
+    def history(self, series: int, at_ms: int, only: Collection[str]) -> dict[str, Value]:
+        """Return some metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
         ledger = self._ledgers.of_series(series)
         cells = None if ledger is None else ledger.history.pane(series, at_ms)
-        return {} if ledger is None or cells is None else self._named(ledger, series, cells, None)
+        return {} if ledger is None or cells is None else self._named(ledger, series, cells, only)
 
     def baseline(self, series: int) -> dict[str, Value] | None:
         """Return the metrics of the first outcomes, or None while there are too few."""
         ledger = self._ledgers.of_series(series)
-        if ledger is None or self._seen.get(series, 0) < self._settings.baseline_outcomes:
+        if ledger is None or not self.has_baseline(np.array([series]))[0]:
             return None
         return self._named(ledger, series, ledger.baseline.window(series, 0), None)
+
+    def has_baseline(self, series: Ints) -> NDArray[np.bool_]:
+        """Return which of the series [n] have had enough outcomes for a baseline."""
+        self._seen = grown(self._seen, int(series.max(initial=-1)) + 1, 0)
+        enough: NDArray[np.bool_] = self._seen[series] >= self._settings.baseline_outcomes
+        return enough
 
     def forget(self, series: int) -> None:
         """Drop what was counted of a series; its baseline starts again."""
         ledger = self._ledgers.of_series(series)
-        self._seen.pop(series, None)
+        self._seen[series : series + 1] = 0
         for table in ledger.tables().values() if ledger else ():
             table.forget(series)
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
-        return {"tables": self._ledgers.state(), "seen": list(self._seen.items())}
+        seen = np.flatnonzero(self._seen)
+        return {"tables": self._ledgers.state(), "seen": np.stack((seen, self._seen[seen]), axis=1)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned; tables of windows no longer set are left out."""
-        self._seen = dict(state["seen"])
+        seen = np.array(state["seen"], np.int64).reshape(-1, 2)
+        self._seen = grown(self._seen, int(seen[:, 0].max(initial=-1)) + 1, 0)
+        self._seen[seen[:, 0]] = seen[:, 1]
         self._ledgers.restore(state["tables"])
 
     def _count(
         self, ledger: Ledger, rows: OutcomeRows, expansion: Expansion, mine: Ints, matrix: Floats
     ) -> None:
-        place = np.full(len(rows.offset), -1)
-        place[mine] = np.arange(len(mine))
-        kept = place[expansion.row] >= 0
-        series, row = expansion.series[kept], expansion.row[kept]
+        series, row, at = expansion.series, expansion.row, expansion.row
+        if len(mine) < len(rows.offset):
+            place = np.full(len(rows.offset), -1)
+            place[mine] = np.arange(len(mine))
+            kept = place[row] >= 0
+            series, row, at = series[kept], row[kept], place[row[kept]]
         index, amount = ledger.cells(matrix)
-        index, amount = index[place[row]], amount[place[row]] * rows.sign[row, None]
+        index, amount = _spread(index, at), _spread(amount, at) * rows.sign[row, None]
         at_ms, watermark_ms = rows.predicted_at_ms[row], self._roster.watermarks(expansion.model[row])
-        for table in (*ledger.panes.values(), ledger.history):
-            table.add(series, at_ms, watermark_ms, index, amount)
-        first = (rows.revision[row] == 0) & (rows.sign[row] > 0)
-        taken = np.flatnonzero(first)
-        taken = taken[self._baseline_room(series[taken])]
-        zeros = np.zeros(len(taken), np.int64)
-        ledger.baseline.add(series[taken], zeros, zeros, index[taken], amount[taken])
+        groups = grouped(series, at_ms, watermark_ms, ledger.step_ms)
+        sums = summed(groups, index, amount, ledger.family.width)
+        for table in ledger.by_time:
+            table.add_sums(groups, sums)
+        first = np.flatnonzero((rows.revision[row] == 0) & (rows.sign[row] > 0))
+        runs = Runs(series[first])
+        taken = first[self._baseline_room(runs)]
+        if len(taken):
+            zeros = np.zeros(len(taken), np.int64)
+            ledger.baseline.add(series[taken], zeros, zeros, index[taken], amount[taken])
+        for ring in ledger.rings.values():
+            ring.append(series[first], rows.id_hash[row[first]], matrix[at[first]], runs)
         corrected = np.flatnonzero((rows.revision[row] > 0) & (rows.sign[row] > 0))
         for ring in ledger.rings.values():
-            ring.append(series[first], rows.id_hash[row[first]], matrix[place[row[first]]])
             for which in corrected.tolist():
-                ring.replace(int(series[which]), int(rows.id_hash[row[which]]), matrix[place[row[which]]])
+                ring.replace(int(series[which]), int(rows.id_hash[row[which]]), matrix[at[which]])
 
-    def _baseline_room(self, series: Ints) -> Ints:
-        """Return the indices of rows [n] that still belong to the baselines of their series."""
-        order = np.argsort(series, kind="stable")
-        found, starts, sizes = np.unique(series[order], return_index=True, return_counts=True)
-        seen = np.array([self._seen.get(number, 0) for number in found.tolist()], np.int64)
-        rank = np.arange(len(order)) - np.repeat(starts - seen, sizes)
-        self._seen.update(zip(found.tolist(), (seen + sizes).tolist(), strict=True))
-        return np.sort(order[rank < self._settings.baseline_outcomes])
+    def _baseline_room(self, runs: Runs) -> NDArray[np.bool_]:
+        """Return which rows [n] still belong to the baselines of their series."""
+        self._seen = grown(self._seen, int(runs.series.max(initial=-1)) + 1, 0)
+        before = self._seen[runs.series]
+        self._seen[runs.series] += runs.sizes
+        room: NDArray[np.bool_] = before[runs.place] + runs.rank < self._settings.baseline_outcomes
+        return room
 
-    def _cells(self, ledger: Ledger, series: int, window: str) -> Floats:
-        return ledger.window(series, window, self._roster.watermark(series))
+    def _cells(self, ledger: Ledger, series: int, window: str, only: Collection[str] | None = None) -> Floats:
+        return ledger.window(series, window, self._roster.watermark(series), only)
 
     def _of_ring(
         self, ledger: Ledger, series: int, window: str, only: Collection[str] | None
     ) -> dict[str, Value]:
         """Return the metrics of a count window: its rows are there, so areas under curves are exact."""
-        values = self._named(ledger, series, self._cells(ledger, series, window), only)
+        values = self._named(ledger, series, self._cells(ledger, series, window, only), only)
         wanted = set(ORDER) if only is None else set(ORDER).intersection(only)
         if wanted and isinstance(ledger.family, Classification):
             rows = ledger.rings[window].rows(series)
@@ -178,3 +194,8 @@ class Quality:
 
     def _model(self, series: int) -> ModelState:
         return self._roster.models[self._roster.series_model[series]]
+
+
+def _spread(column: NDArray[Any], at: Ints) -> NDArray[Any]:
+    """Return the rows [n, m] at these indices, laid out by columns like the rows of a family."""
+    return column.T[:, at].T

@@ -57,7 +57,7 @@ def metrics_key(series: SeriesKey) -> str:
     return keys.metrics_key(series.model_id, series.version, (name, value) if equals else None)
 
 
-def model_fields(state: ModelState, held: int) -> dict[str, str]:
+def model_fields(state: ModelState, watermark_ms: int, held: int) -> dict[str, str]:
     """Return what is known of a model; `held` outcomes wait for its task."""
     return {
         "task": state.task or "undecided",
@@ -65,8 +65,8 @@ def model_fields(state: ModelState, held: int) -> dict[str, str]:
         "classes": json.dumps(state.classes),
         "positive_class": state.positive or "",
         "status": "active" if state.task else f"waiting for its task with {held} outcomes",
-        "watermark_ms": str(state.watermark_ms),
-        "last_seen_ms": str(state.watermark_ms),
+        "watermark_ms": str(watermark_ms),
+        "last_seen_ms": str(watermark_ms),
     }
 
 

@@ -6,14 +6,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import Block, Ints, OutcomeRows, PredictionRows
+from tidegauge.block import Block, Floats, Ints, OutcomeRows, PredictionRows
 from tidegauge.config import Settings
+from tidegauge.windows import distinct, grown
 
 OTHER = "(other)"  # the segment values past limits.segment_values, watched together
 
-# Room for the three dictionary codes of a row in one integer; a block has far fewer of each.
-_CODE_BITS = 20
+_MOST_KINDS = 200_000  # of rows remembered: segments that are not watched may have any number of values
+UNDECIDED, REGRESSION = 0, 1  # shapes; a classification's is its number of classes, at least 2
 
 
 class SeriesKey(NamedTuple):
@@ -32,7 +34,6 @@ class ModelState:
     classes: list[str] = field(default_factory=list)
     positive: str | None = None
     versions: list[str] = field(default_factory=list)
-    watermark_ms: int = 0
     pivot: float | None = None  # the first label of a regression
 
     @property
@@ -60,6 +61,40 @@ class Expansion(NamedTuple):
     series: Ints  # [m] number of a series that the row belongs to
 
 
+class Columns:
+    """What blocks need to know of all models at once, by model number; and the model of each series."""
+
+    def __init__(self) -> None:
+        self.model: Ints = np.zeros(0, np.int64)  # by series
+        self.watermark_ms: Ints = np.zeros(0, np.int64)
+        self.shape: Ints = np.zeros(0, np.int64)  # UNDECIDED, REGRESSION, or how many classes
+        self.positive: Ints = np.zeros(0, np.int64)  # code of the positive class of two
+        self.zero_one: Ints = np.zeros((0, 2), np.int64)  # codes of the classes 0 and 1, -1 for none
+        self.pivot: Floats = np.zeros(0)  # NaN for none
+        self.decided: NDArray[np.bool_] = np.zeros(0, np.bool_)
+
+    def note(self, number: int, state: ModelState) -> None:
+        """Take over what is known of a model now."""
+        size = number + 1
+        self.watermark_ms = grown(self.watermark_ms, size, 0)
+        self.shape, self.positive = grown(self.shape, size, 0), grown(self.positive, size, 0)
+        self.zero_one, self.pivot = grown(self.zero_one, size, -1), grown(self.pivot, size, np.nan)
+        self.decided = grown(self.decided, size, 0)
+        classes = max(2, len(state.classes)) if state.classes else UNDECIDED
+        self.shape[number] = REGRESSION if state.task == "regression" else classes
+        self.positive[number] = state.positive_code
+        self.zero_one[number] = [state.classes.index(c) if c in state.classes else -1 for c in "01"]
+        self.pivot[number] = np.nan if state.pivot is None else state.pivot
+        self.decided[number] = state.task is not None
+
+
+class _Kind(NamedTuple):
+    """What rows with the same model, version and segments have in common."""
+
+    model: int
+    series: list[int]  # of the version, then those of its segments
+
+
 class Roster:
     """Numbers of models and series, in the order of their first observation."""
 
@@ -67,74 +102,109 @@ class Roster:
         self._settings = settings
         self.model_ids: list[str] = []
         self.models: list[ModelState] = []
+        self.columns = Columns()
         self.series: list[SeriesKey] = []
         self.series_model: list[int] = []
+        self.of_version: dict[tuple[str, str], list[int]] = {}  # its own series, and those of its segments
         self._model_numbers: dict[str, int] = {}
         self._series_numbers: dict[SeriesKey, int] = {}
         self._segment_values: dict[tuple[str, str, str], int] = {}
+        self._kinds: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Kind] = {}
 
     def model(self, model_id: str) -> int:
         """Return the number of a model, which is new where it was not known."""
         number = self._model_numbers.get(model_id)
         if number is None:
-            number = self._model_numbers[model_id] = len(self.models)
-            self.model_ids.append(model_id)
-            self.models.append(ModelState())
+            number = self._add_model(model_id, ModelState())
         return number
 
+    def note(self, number: int) -> None:
+        """Bring the columns up to what is known of a model now."""
+        self.columns.note(number, self.models[number])
+
     def expand(self, block: Block, rows: PredictionRows | OutcomeRows) -> Expansion:
-        """Return the series of each row, and move the models' watermarks. Cost: O(n log n)."""
-        codes = rows.model.astype(np.int64) << _CODE_BITS | rows.version
-        combined = codes << _CODE_BITS | rows.segments
-        _, first, place = np.unique(combined, return_index=True, return_inverse=True)
-        models, series = [], []
-        for row in first.tolist():
-            model_id, version = block.strings[rows.model[row]], block.strings[rows.version[row]]
-            models.append(self.model(model_id))
-            if version not in self.models[models[-1]].versions:
-                self.models[models[-1]].versions.append(version)
-            series.append(self._series(models[-1], model_id, version, block.segments[rows.segments[row]]))
-        model = np.array(models, np.int64)[place]
+        """Return the series of each row, and move the models' watermarks.
+
+        Cost: O(n), and a look-up for each model, version and segments that are together in the block.
+        """
+        version = rows.model.astype(np.int64) * len(block.strings) + rows.version
+        first, place = distinct(version * len(block.segments) + rows.segments)
+        columns = (rows.model[first].tolist(), rows.version[first].tolist(), rows.segments[first].tolist())
+        strings, segments = block.strings, block.segments
+        wanted = [(strings[m], strings[v], segments[s]) for m, v, s in zip(*columns, strict=True)]
+        order = np.argsort(first)  # numbers are given in order of arrival
+        kinds = self._kinds_of(wanted, order.tolist())
+        model = np.array([kind.model for kind in kinds], np.int64)[place]
         self._advance(model, rows.predicted_at_ms)
-        sizes = np.array([len(numbers) for numbers in series], np.int64)
-        ends = np.cumsum(sizes)
+        own = np.array([kind.series[0] for kind in kinds], np.int64)[place]
+        if all(len(kind.series) == 1 for kind in kinds):
+            return Expansion(model, own, np.arange(len(place)), own)
+        sizes = np.array([len(kind.series) for kind in kinds], np.int64)
         count = sizes[place]
         row_index = np.repeat(np.arange(len(place)), count)
         within = np.arange(len(row_index)) - np.repeat(np.cumsum(count) - count, count)
-        flat = np.array([number for numbers in series for number in numbers], np.int64)
-        version = np.array([numbers[0] for numbers in series], np.int64)[place]
-        members = flat[(ends - sizes)[place][row_index] + within]
-        return Expansion(model, version, row_index, members)
+        flat = np.array([number for kind in kinds for number in kind.series], np.int64)
+        return Expansion(model, own, row_index, flat[(np.cumsum(sizes) - sizes)[place][row_index] + within])
 
     def watermarks(self, model: Ints) -> Ints:
         """Return the watermark in ms of each model number [n]."""
-        return np.array([state.watermark_ms for state in self.models], np.int64)[model]
+        return self.columns.watermark_ms[model]
 
     def watermark(self, series: int) -> int:
         """Return the watermark in ms of a series: that of its model."""
-        return self.models[self.series_model[series]].watermark_ms
+        return int(self.columns.watermark_ms[self.series_model[series]])
 
     def version_series(self, model_id: str, version: str) -> list[int]:
         """Return the numbers of a version's series: its own and those of its segments."""
-        return [n for n, key in enumerate(self.series) if key[:2] == (model_id, version)]
+        return self.of_version.get((model_id, version), [])
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
+        watermarks = self.columns.watermark_ms[: len(self.models)].tolist()
         return {
-            "models": [[name, asdict(m)] for name, m in zip(self.model_ids, self.models, strict=True)],
+            "models": [
+                [name, asdict(model) | {"watermark_ms": watermark_ms}]
+                for name, model, watermark_ms in zip(self.model_ids, self.models, watermarks, strict=True)
+            ],
             "series": [list(key) for key in self.series],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned."""
         for name, fields in state["models"]:
-            self._model_numbers[name] = len(self.models)
-            self.model_ids.append(name)
-            self.models.append(ModelState(**fields))
+            watermark_ms = fields.pop("watermark_ms")
+            number = self._add_model(name, ModelState(**fields))  # first: it may lay the columns anew
+            self.columns.watermark_ms[number] = watermark_ms
         for model_id, version, segment in state["series"]:
             if segment is not None:
                 self._count_value(model_id, version, segment.partition("=")[0])
             self._number(self._model_numbers[model_id], SeriesKey(model_id, version, segment))
+
+    def _add_model(self, model_id: str, state: ModelState) -> int:
+        number = self._model_numbers[model_id] = len(self.models)
+        self.model_ids.append(model_id)
+        self.models.append(state)
+        self.note(number)
+        return number
+
+    def _kinds_of(
+        self, wanted: list[tuple[str, str, tuple[tuple[str, str], ...]]], order: list[int]
+    ) -> list[_Kind]:
+        found = list(map(self._kinds.get, wanted))
+        if None in found:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            for place in order:
+                found[place] = found[place] or self._kind(*wanted[place])
+        return [kind for kind in found if kind is not None]
+
+    def _kind(self, model_id: str, version: str, segments: tuple[tuple[str, str], ...]) -> _Kind:
+        model = self.model(model_id)
+        if version not in self.models[model].versions:
+            self.models[model].versions.append(version)
+        kind = _Kind(model, self._series(model, model_id, version, segments))
+        self._kinds[model_id, version, segments] = kind
+        return kind
 
     def _series(
         self, model: int, model_id: str, version: str, segments: tuple[tuple[str, str], ...]
@@ -165,9 +235,10 @@ class Roster:
             number = self._series_numbers[key] = len(self.series)
             self.series.append(key)
             self.series_model.append(model)
+            self.columns.model = grown(self.columns.model, len(self.series), 0)
+            self.columns.model[number] = model
+            self.of_version.setdefault(key[:2], []).append(number)
         return number
 
     def _advance(self, model: Ints, at_ms: Ints) -> None:
-        for number in np.unique(model).tolist():
-            state = self.models[number]
-            state.watermark_ms = max(state.watermark_ms, int(at_ms[model == number].max()))
+        np.maximum.at(self.columns.watermark_ms, model, at_ms)

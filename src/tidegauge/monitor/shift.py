@@ -1,7 +1,8 @@
 """Whether the data moves: features and predictions of a version against its first rows.
 
 The first `drift.reference_rows` rows of a version freeze its bins; the rows after them are counted
-in the panes of `drift.window`. Segments have no bins of their own.
+in the panes of `drift.window`. Segments have no bins of their own. Rows wait until their version has some,
+so that thousands of small models cost about as much as a large one.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import Block, Floats, Ints, Layout
+from tidegauge.block import NO_TEXT, Block, Floats, Ints, Layout
 from tidegauge.config import Drift, Settings, duration_ms
 from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
@@ -20,10 +22,15 @@ from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
-from tidegauge.windows import PaneTable
+from tidegauge.windows import Backlog, PaneTable, Runs, distinct, grown
 
 PREDICTION = "prediction"
 FEATURES = "features"
+_PREDICTIONS = Layout(("score", "number", "class"), (False, False, True))  # of rows that wait
+_NEVER = 1 << 62  # rows
+_FEWEST, _MOST, _HELD_VALUES = 4, 64, 2_048  # rows that wait; a wide version's wait in fewer
+_MOST_LAYOUTS = 64  # that rows wait in: nulls in text features make many
+_MOST_STRINGS = 100_000  # of one layout
 
 
 class Verdict(NamedTuple):
@@ -67,6 +74,11 @@ class Binned:
             if self.shift is not None:
                 self.shift.patience = self._patience(watermark_ms)
                 self.shift.add(cells)
+
+    @property
+    def room(self) -> int:
+        """How many more rows freeze the bins; more than ever come where they are frozen."""
+        return self._sample.room if self._sample else _NEVER
 
     def verdicts(self, watermark_ms: int) -> Iterator[tuple[str, FeatureDrift, str | None]]:
         """Yield name, verdict and the cell that moved most, for each column; none before the freeze."""
@@ -126,6 +138,49 @@ class Binned:
             self.shift = FeatureShift(bins, pace=self._pace)
 
 
+class Waiting:
+    """Rows of one layout that wait, with texts by codes of their own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        width = len(layout.names)
+        hold = max(_FEWEST, min(_MOST, _HELD_VALUES // width))
+        self.rows = Backlog(hold, width + 1)  # the last column is the time
+        self.strings: dict[str, int] = {}
+        self._texts = np.flatnonzero(layout.text).tolist()
+
+    def coded(self, values: Floats, at_ms: Ints, strings: tuple[str, ...]) -> Floats:
+        """Return rows [n, names + 1] whose texts have the codes of this backlog."""
+        rows = np.concatenate((values, at_ms[:, None].astype(np.float64)), axis=1)
+        for column in self._texts:
+            codes = values[:, column].astype(np.int64)
+            first, place = distinct(codes)
+            own = [self._code(strings[code]) if code >= 0 else NO_TEXT for code in codes[first].tolist()]
+            rows[:, column] = np.array(own, np.float64)[place]
+        return rows
+
+    def take(self, series: int) -> tuple[Floats, Ints]:
+        """Return values [n, names] and times [n] of a series, which waits no more."""
+        rows = self.rows.take(series)
+        return rows[:, :-1], rows[:, -1].astype(np.int64)
+
+    def _code(self, text: str) -> int:
+        return self.strings.setdefault(text, len(self.strings))
+
+
+class Queue:
+    """The rows of one kind that wait, by layout; and by series how many, and how many freeze its bins."""
+
+    def __init__(self) -> None:
+        self.layouts: dict[Layout, Waiting] = {}
+        self.count: Ints = np.zeros(0, np.int64)
+        self.room: Ints = np.zeros(0, np.int64)  # 0 for a series without rows so far
+
+    def reach(self, size: int) -> None:
+        """Have room for so many series."""
+        self.count, self.room = grown(self.count, size, 0), grown(self.room, size, 0)
+
+
 class Shift:
     """Drift of features and predictions of every version."""
 
@@ -135,38 +190,41 @@ class Shift:
         self._pane_ms = duration_ms(settings.drift.window) // self._panes
         self._roster = roster
         self._kept: dict[int, dict[str, Binned]] = {}  # version's series -> FEATURES, PREDICTION
-        self._judged: dict[int, int] = {}  # version's series -> pane in which it was last judged
+        self._queues = {FEATURES: Queue(), PREDICTION: Queue()}
+        self._judged: Ints = np.zeros(0, np.int64)  # by series: the pane after that of the last judgement
 
     def observe(self, block: Block, expansion: Expansion) -> None:
         """Count the features and predictions of the prediction rows of a block."""
-        rows = block.predictions
+        rows, version, at_ms = block.predictions, expansion.version, block.predictions.predicted_at_ms
         for layout, where, values in rows.features.groups():
-            for series, mine in _by_series(expansion.version[where]) if layout.names else ():
-                at_ms = rows.predicted_at_ms[where[mine]]
-                self._binned(series, FEATURES).add(
-                    layout, values[mine], block.strings, at_ms, self._roster.watermark(series)
-                )
-        for series, mine in _by_series(expansion.version):
-            binned = self._binned(series, PREDICTION)
-            text = rows.text[mine].astype(np.float64)
-            layout, values = prediction_matrix(rows.score[mine], rows.number[mine], text, binned.name)
-            binned.name = layout.names[0]
-            at_ms = rows.predicted_at_ms[mine]
-            binned.add(layout, values, block.strings, at_ms, self._roster.watermark(series))
+            if layout.names:
+                self._observe(FEATURES, layout, version[where], values, at_ms[where], block.strings)
+        values = np.stack((rows.score, rows.number, rows.text), axis=1)
+        self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
 
-    def due(self, series: int) -> bool:
-        """Return whether a new pane has begun since a version was last judged, and note it."""
-        pane = self._roster.watermark(series) // self._pane_ms
-        if series not in self._kept or self._judged.get(series) == pane:
-            return False
-        self._judged[series] = pane
-        return True
+    def due(self, series: Ints) -> NDArray[np.bool_]:
+        """Return of which series [n] a new pane has begun since they were last judged, and note it."""
+        self._judged = grown(self._judged, int(series.max(initial=-1)) + 1, 0)
+        pane = self._roster.watermarks(self._roster.columns.model[series]) // self._pane_ms + 1
+        known: NDArray[np.bool_] = np.zeros(len(series), np.bool_)
+        frozen = known.copy()
+        for queue in self._queues.values():
+            queue.reach(int(series.max(initial=-1)) + 1)
+            known |= queue.room[series] > 0
+            frozen |= queue.room[series] == _NEVER
+        due: NDArray[np.bool_] = known & (self._judged[series] != pane)
+        self._judged[series[due]] = pane[due]
+        due &= frozen
+        return due
 
     def verdicts(self, series: int) -> list[Verdict]:
         """Return the verdict on each feature of a version and on its prediction."""
         watermark_ms = self._roster.watermark(series)
         found = []
         for kind, binned in self._kept.get(series, {}).items():
+            if binned.bins is None:
+                continue
+            self._flush(kind, series)
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
                 found.append(Verdict(own[1], own[0], verdict, cell))
@@ -175,6 +233,8 @@ class Shift:
     def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:
         """Yield for features and prediction of a version: which it is, what moved, and the rows seen."""
         for kind, binned in self._kept.get(series, {}).items():
+            if binned.shift is not None:
+                self._flush(kind, series)
             found = binned.shifted()
             if found is not None:
                 yield kind == PREDICTION, *found
@@ -182,6 +242,10 @@ class Shift:
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""
         self._kept.pop(series, None)
+        for queue in self._queues.values():
+            queue.count[series : series + 1] = queue.room[series : series + 1] = 0
+            for waiting in queue.layouts.values():
+                waiting.take(series)
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
@@ -189,23 +253,110 @@ class Shift:
             [series, {kind: binned.state() for kind, binned in kinds.items()}]
             for series, kinds in self._kept.items()
         ]
-        return {"kept": kept, "judged": list(self._judged.items())}
+        queues = {
+            kind: [
+                {"layout": waiting.layout, "strings": list(waiting.strings), "rows": waiting.rows.state()}
+                for waiting in queue.layouts.values()
+            ]
+            for kind, queue in self._queues.items()
+        }
+        judged = np.flatnonzero(self._judged)
+        panes = np.stack((judged, self._judged[judged] - 1), axis=1)
+        return {"kept": kept, "judged": panes, "queues": queues}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a state that `state()` returned."""
-        self._judged = dict(state["judged"])
+        """Take over a state that `state()` returned, or one of layout 1, in which nothing waited."""
+        judged = np.array(state["judged"], np.int64).reshape(-1, 2)
+        self._judged = grown(self._judged, int(judged[:, 0].max(initial=-1)) + 1, 0)
+        self._judged[judged[:, 0]] = judged[:, 1] + 1
         for series, kinds in state["kept"]:
             for kind, binned in kinds.items():
-                self._binned(series, kind).restore(binned)
+                self._binned(kind, series).restore(binned)
+                self._note_room(kind, series)
+        for kind, layouts in state.get("queues", {}).items():
+            for kept in layouts:
+                names, text = kept["layout"]
+                waiting = self._waiting(self._queues[kind], Layout(tuple(names), tuple(text)))
+                waiting.strings = {name: code for code, name in enumerate(kept["strings"])}
+                waiting.rows.restore(kept["rows"])
+                self._restore_counts(kind, kept["rows"]["series"], kept["rows"]["counts"])
 
-    def _binned(self, series: int, kind: str) -> Binned:
+    def _restore_counts(self, kind: str, series: Ints, counts: Ints) -> None:
+        queue = self._queues[kind]
+        queue.reach(int(series.max(initial=-1)) + 1)
+        queue.count[series] += counts
+        new = series[queue.room[series] == 0]
+        queue.room[new] = self._settings.reference_rows
+
+    def _observe(
+        self, kind: str, layout: Layout, series: Ints, values: Floats, at_ms: Ints, strings: tuple[str, ...]
+    ) -> None:
+        """Take rows [n, names] of versions [n]: those of a version with many at once, the others wait."""
+        self._clear(kind)
+        queue, runs = self._queues[kind], Runs(series)
+        queue.reach(int(runs.series.max()) + 1)
+        waiting = self._waiting(queue, layout)
+        fits = waiting.rows.fits(runs)
+        for which in np.flatnonzero(~fits).tolist():
+            number, mine = int(runs.series[which]), np.flatnonzero(runs.place == which)
+            self._flush(kind, number)
+            self._add(kind, layout, number, values[mine], strings, at_ms[mine])
+        if not fits.any():
+            return
+        if not fits.all():
+            few = np.flatnonzero(fits[runs.place])
+            values, at_ms, runs = values[few], at_ms[few], Runs(series[few])
+        full = waiting.rows.add(runs, waiting.coded(values, at_ms, strings))
+        queue.count[runs.series] += runs.sizes
+        new = runs.series[queue.room[runs.series] == 0]
+        queue.room[new] = self._settings.reference_rows
+        enough = runs.series[queue.count[runs.series] >= queue.room[runs.series]]
+        for number in {*full.tolist(), *enough.tolist()}:
+            self._flush(kind, number)
+
+    def _flush(self, kind: str, series: int) -> None:
+        """Count the rows of a version that wait."""
+        queue = self._queues[kind]
+        if queue.count[series]:
+            queue.count[series] = 0
+            for layout, waiting in queue.layouts.items():
+                values, at_ms = waiting.take(series)
+                if len(values):
+                    self._add(kind, layout, series, values, tuple(waiting.strings), at_ms)
+
+    def _add(
+        self, kind: str, layout: Layout, series: int, values: Floats, strings: tuple[str, ...], at_ms: Ints
+    ) -> None:
+        binned = self._binned(kind, series)
+        if kind == PREDICTION:
+            score, number, text = values.T
+            layout, values = prediction_matrix(score, number, text, binned.name)
+            binned.name = layout.names[0]
+        binned.add(layout, values, strings, at_ms, self._roster.watermark(series))
+        self._note_room(kind, series)
+
+    def _note_room(self, kind: str, series: int) -> None:
+        queue = self._queues[kind]
+        queue.reach(series + 1)
+        queue.room[series] = self._binned(kind, series).room
+
+    def _waiting(self, queue: Queue, layout: Layout) -> Waiting:
+        waiting = queue.layouts.get(layout)
+        if waiting is None:
+            waiting = queue.layouts[layout] = Waiting(layout)
+        return waiting
+
+    def _clear(self, kind: str) -> None:
+        """Let no row of a kind wait where layouts or texts have become too many to remember."""
+        queue = self._queues[kind]
+        texts = max((len(waiting.strings) for waiting in queue.layouts.values()), default=0)
+        if len(queue.layouts) > _MOST_LAYOUTS or texts > _MOST_STRINGS:
+            for series in np.flatnonzero(queue.count).tolist():
+                self._flush(kind, series)
+            queue.layouts.clear()
+
+    def _binned(self, kind: str, series: int) -> Binned:
         kinds = self._kept.setdefault(series, {})
         if kind not in kinds:
             kinds[kind] = Binned(self._settings, self._pane_ms, self._panes)
         return kinds[kind]
-
-
-def _by_series(series: Ints) -> Iterator[tuple[int, Ints]]:
-    """Yield each series and the indices of its rows."""
-    for number in np.unique(series).tolist():
-        yield number, np.flatnonzero(series == number)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tidegauge.block import NO_TEXT, Block, Codes, Floats, from_tree, to_tree
+from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, from_tree, to_tree
 from tidegauge.config import Model, Settings
-from tidegauge.monitor.roster import ModelState, Roster, task_of
+from tidegauge.monitor.roster import Roster, task_of
+from tidegauge.windows import distinct
 
 _NONE = np.empty(0, np.int64)
 ZERO_ONE = frozenset({0.0, 1.0})
@@ -77,16 +78,29 @@ class Tasks:
         self._held: dict[str, list[Block]] = {}
 
     def release(self, block: Block) -> list[Block]:
-        """Return the blocks of outcomes that can be counted now, those held back first."""
-        codes = np.unique(block.outcomes.model).tolist()
-        undecided = [code for code in codes if self._state(block.strings[code]).task is None]
-        if not undecided:
+        """Return the blocks of outcomes that can be counted now, those held back first.
+
+        Cost: a look-up for each model of the block.
+        """
+        model = block.outcomes.model
+        first, place = distinct(model.astype(np.int64))
+        codes = model[first].tolist()
+        numbers = [self._roster.model(block.strings[code]) for code in codes]
+        undecided = np.flatnonzero(~self._roster.columns.decided[numbers]) if codes else _NONE
+        if not len(undecided):
             return [block] if codes else []
-        ready = []
-        for code in undecided:
-            rows = np.flatnonzero(block.outcomes.model == code)
-            ready += self._hold(block.strings[code], block.select(_NONE, rows))
-        rest = np.flatnonzero(~np.isin(block.outcomes.model, undecided))
+        ready: list[Block] = []
+        waiting = np.zeros(len(codes), np.bool_)
+        order = np.argsort(place, kind="stable")
+        ends = np.cumsum(np.bincount(place))
+        for which in undecided.tolist():
+            rows = order[ends[which - 1] if which else 0 : ends[which]]
+            held = self._decide(block, codes[which], numbers[which], rows)
+            waiting[which] = held is None
+            ready += held or []
+        rest = np.flatnonzero(~waiting[place])
+        if len(rest) == len(place):
+            return [*ready, block]
         return [*ready, block.select(_NONE, rest)] if len(rest) else ready
 
     def held(self, model_id: str) -> int:
@@ -101,18 +115,19 @@ class Tasks:
         """Take over a state that `state()` returned."""
         self._held = {name: [from_tree(tree) for tree in held] for name, held in state.items()}
 
-    def _state(self, model_id: str) -> ModelState:
-        return self._roster.models[self._roster.model(model_id)]
-
-    def _hold(self, model_id: str, block: Block) -> list[Block]:
-        held = [*self._held.get(model_id, []), block]
+    def _decide(self, block: Block, code: int, number: int, rows: Ints) -> list[Block] | None:
+        """Return what was held of a model that these rows decide; None where they are held too."""
+        model_id = block.strings[code]
+        held = self._held.get(model_id, [])
+        parts = [(before, np.arange(len(before.outcomes.offset))) for before in held]
         enough = self._settings.monitor.inference_outcomes
-        decision = decide(self._settings.model(model_id), _evidence(held), enough)
+        decision = decide(self._settings.model(model_id), _evidence([*parts, (block, rows)]), enough)
         if decision is None:
-            self._held[model_id] = held
-            return []
-        state = self._state(model_id)
+            self._held[model_id] = [*held, block.select(_NONE, rows)]
+            return None
+        state = self._roster.models[number]
         state.task, state.classes, state.positive = decision
+        self._roster.note(number)
         self._held.pop(model_id, None)
         return held
 
@@ -123,24 +138,25 @@ def _classification(model: Model, named: frozenset[str] | set[str]) -> Decision:
     return Decision(task_of(classes), classes, positive)
 
 
-def _evidence(held: list[Block]) -> Evidence:
+def _evidence(parts: list[tuple[Block, Ints]]) -> Evidence:
+    """Return what outcome rows look like, which stand at indices of blocks."""
     numbers: set[float] = set()
     texts: set[str] = set()
     names: set[str] = set()
     scored, outcomes = False, 0
-    for block in held:
-        rows = block.outcomes
-        outcomes += int(((rows.sign > 0) & (rows.revision == 0)).sum())
-        numbers |= _numbers(rows.number) | _numbers(rows.label_number)
-        texts |= _texts(block, rows.text) | _texts(block, rows.label_text)
-        names.update(*[block_layout.names for block_layout, _, _ in rows.proba.groups()])
-        scored = scored or not np.isnan(rows.score).all()
+    for block, rows in parts:
+        columns = block.outcomes
+        outcomes += int(((columns.sign[rows] > 0) & (columns.revision[rows] == 0)).sum())
+        numbers |= _numbers(columns.number[rows]) | _numbers(columns.label_number[rows])
+        texts |= _texts(block, columns.text[rows]) | _texts(block, columns.label_text[rows])
+        names.update(*[columns.proba.layouts[c].names for c in set(columns.proba.layout[rows].tolist())])
+        scored = scored or not np.isnan(columns.score[rows]).all()
     return Evidence(outcomes, frozenset(numbers), frozenset(texts), frozenset(names), scored)
 
 
 def _numbers(column: Floats) -> set[float]:
-    return set(np.unique(column[~np.isnan(column)]).tolist())
+    return set(column[~np.isnan(column)].tolist())
 
 
 def _texts(block: Block, column: Codes) -> set[str]:
-    return {block.strings[code] for code in np.unique(column).tolist() if code != NO_TEXT}
+    return {block.strings[code] for code in set(column.tolist()) if code != NO_TEXT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +13,13 @@ from tidegauge.metrics.distribution import Distribution
 from tidegauge.metrics.moments import Moments
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import Expansion, Roster
-from tidegauge.windows import PaneTable
+from tidegauge.monitor.roster import REGRESSION, Expansion, Roster
+from tidegauge.windows import Groups, PaneTable, grouped, summed
 
 PREDICTIONS, OUTCOMES, BUSINESS_VALUE = range(3)  # cells of a count table
+COUNTS = 3
 
+_ANY_STEP_MS = 1_000  # where there are no windows
 LATENCY_MS = Distribution(low=0.1, high=1e5, relative_error=0.01)
 DELAY_S = Distribution(low=1.0, high=1e7, relative_error=0.01)
 LATENCY_QUANTILES = {f"latency_p{p}_ms": p / 100 for p in (50, 90, 95, 99)}
@@ -41,43 +44,45 @@ class Traffic:
         self._moments = Moments()
         self._names: dict[int, dict[str, int]] = {}  # series -> kpi or resource -> row of moments
         self._name_count = 0
-        widths = (3, LATENCY_MS.width, DELAY_S.width, self._moments.width)
+        widths = (COUNTS, LATENCY_MS.width, DELAY_S.width, self._moments.width)
         panes = settings.monitor.panes
         self._windows = {
             name: Tables(*(PaneTable(width, duration_ms(name) // panes, panes) for width in widths))
             for name in settings.monitor.time_windows
         }
+        self._step_ms = (
+            math.gcd(*(tables.counts.pane_ms for tables in self._windows.values())) or _ANY_STEP_MS
+        )
 
     def predictions(self, block: Block, expansion: Expansion) -> None:
         """Count the prediction rows of a block."""
-        rows = block.predictions
-        series, row = expansion.series, expansion.row
-        at_ms, watermark_ms = rows.predicted_at_ms[row], self._roster.watermarks(expansion.model[row])
+        rows, row = block.predictions, expansion.row
+        groups = self._groups(expansion, rows.predicted_at_ms)
         value = np.nan_to_num(rows.business_value)
-        index = np.tile(np.array([PREDICTIONS, BUSINESS_VALUE], np.int32), (len(row), 1))
-        amount = np.stack((np.ones(len(row)), value[row]), axis=1)
-        timed = ~np.isnan(rows.latency_ms[row])
-        latency = LATENCY_MS.cells(rows.latency_ms[row[timed]])
+        index = np.repeat(np.array([[PREDICTIONS], [BUSINESS_VALUE]]), len(row), axis=1)
+        counts = summed(groups, index.T, np.stack((np.ones(len(row)), value[row])).T, COUNTS)
+        cells, amount = LATENCY_MS.cells(rows.latency_ms)  # a latency that is not known adds nothing
+        latency = summed(groups, cells[row], amount[row], LATENCY_MS.width)
         for tables in self._windows.values():
-            tables.counts.add(series, at_ms, watermark_ms, index, amount)
-            tables.latency.add(series[timed], at_ms[timed], watermark_ms[timed], *latency)
+            tables.counts.add_sums(groups, counts)
+            tables.latency.add_sums(groups, latency)
         unjudged, once = np.full(len(rows.offset), np.nan), np.ones(len(rows.offset))
-        self._add_maps("resource", rows.resources, expansion, rows.predicted_at_ms, unjudged, once)
+        self._add_maps("resource", rows.resources, expansion, groups, unjudged, once)
 
     def outcomes(self, block: Block, expansion: Expansion, errors: Errors) -> None:
         """Count the outcome rows of a block; `errors` says how good each was."""
-        rows = block.outcomes
-        series, row = expansion.series, expansion.row
-        at_ms, watermark_ms = rows.predicted_at_ms[row], self._roster.watermarks(expansion.model[row])
+        rows, row = block.outcomes, expansion.row
+        groups = self._groups(expansion, rows.predicted_at_ms)
         sign = rows.sign[row, None]
-        index = np.full((len(row), 1), OUTCOMES, np.int32)
-        delay_s = np.maximum(rows.labelled_at_ms - rows.predicted_at_ms, 0) / 1_000
-        cells, amount = DELAY_S.cells(delay_s[row])
+        counts = summed(groups, np.full((len(row), 1), OUTCOMES), sign, COUNTS)
+        cells, amount = DELAY_S.cells(np.maximum(rows.labelled_at_ms - rows.predicted_at_ms, 0) / 1_000)
+        delay = summed(groups, cells[row], amount[row] * sign, DELAY_S.width)
         for tables in self._windows.values():
-            tables.counts.add(series, at_ms, watermark_ms, index, sign)
-            tables.delay.add(series, at_ms, watermark_ms, cells, amount * sign)
-        quality = self._quality(expansion.model, errors.error)
-        self._add_maps("kpi", rows.kpis, expansion, rows.predicted_at_ms, quality, rows.sign)
+            tables.counts.add_sums(groups, counts)
+            tables.delay.add_sums(groups, delay)
+        classed = self._roster.columns.shape[expansion.model] > REGRESSION
+        quality = np.where(classed, 1.0 - errors.error, errors.error)  # 1 for a right class
+        self._add_maps("kpi", rows.kpis, expansion, groups, quality, rows.sign)
 
     def values(self, series: int, window: str) -> dict[str, Value]:
         """Return the statistics of a series over a time window."""
@@ -126,29 +131,31 @@ class Traffic:
             for table, kept in zip(self._windows[name], state["windows"][name], strict=True):
                 table.restore(kept)
 
+    def _groups(self, expansion: Expansion, at_ms: Ints) -> Groups:
+        watermark_ms = self._roster.watermarks(expansion.model[expansion.row])
+        return grouped(expansion.series, at_ms[expansion.row], watermark_ms, self._step_ms)
+
     def _add_maps(
-        self,
-        kind: str,
-        maps: Ragged,
-        expansion: Expansion,
-        at_ms: Ints,
-        quality: Floats,
-        sign: Floats,
+        self, kind: str, maps: Ragged, expansion: Expansion, groups: Groups, quality: Floats, sign: Floats
     ) -> None:
         for layout, where, values in maps.groups():
             if not layout.names:
                 continue
-            place = np.full(len(maps.layout), -1)
-            place[where] = np.arange(len(where))
-            kept = place[expansion.row] >= 0
-            row, series = expansion.row[kept], expansion.series[kept]
-            watermark_ms = self._roster.watermarks(expansion.model[row])
+            row, mine, group = expansion.row, expansion.row, groups.place
+            if len(where) < len(maps.layout):
+                place = np.full(len(maps.layout), -1)
+                place[where] = np.arange(len(where))
+                mine = place[row]
+                kept = mine >= 0
+                row, mine, group = row[kept], mine[kept], group[kept]
+            used, group = np.unique(group, return_inverse=True)
+            own = Groups(groups.series[used], groups.at_ms[used], groups.watermark_ms[used], group)
             for column, name in enumerate(layout.names):
-                numbers = self._numbers(series, f"{kind}.{name}")
-                index, amount = self._moments.cells(values[place[row], column], quality[row])
-                amount = amount * sign[row, None]
+                index, amount = self._moments.cells(values[mine, column], quality[row])
+                named = own.of(self._numbers(own.series, f"{kind}.{name}"))
+                sums = summed(named, index, amount * sign[row, None], self._moments.width)
                 for tables in self._windows.values():
-                    tables.moments.add(numbers, at_ms[row], watermark_ms, index, amount)
+                    tables.moments.add_sums(named, sums)
 
     def _numbers(self, series: Ints, name: str) -> Ints:
         found, place = np.unique(series, return_inverse=True)
@@ -160,11 +167,6 @@ class Traffic:
             names[name] = self._name_count
             self._name_count += 1
         return names[name]
-
-    def _quality(self, model: Ints, error: Floats) -> Floats:
-        """Return 1 for a right class and 0 for a wrong one, or the absolute error of a regression."""
-        classed = np.array([bool(state.classes) for state in self._roster.models])[model]
-        return np.where(classed, 1.0 - error, error)
 
     def _named_moments(
         self, tables: Tables, series: int, outcomes: int, watermark_ms: int

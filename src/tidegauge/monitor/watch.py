@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import Floats, OutcomeRows
+from tidegauge.block import Floats, Ints, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
 from tidegauge.drift import budget, detectors
 from tidegauge.drift.baseline import Baselines
@@ -38,39 +39,33 @@ from tidegauge.policy.rules import (
     rule_name,
 )
 from tidegauge.records import Alert
+from tidegauge.windows import Backlog, Runs, grown
+
+_HELD = 64  # errors; none waits longer than a judgement of its series
 
 
 class Watched:
     """What is kept of one series between evaluations."""
 
-    def __init__(self, baselines: Baselines, rules: int, share: float) -> None:
+    def __init__(self, baselines: Baselines, share: float) -> None:
         self.baselines = baselines
         self.share = share  # of the promise of few false alarms
         self.detectors: list[Detector | ErrorShift] | None = None  # until the task is known
         self.first_ms: int | None = None  # the watermark of the first outcomes
         self.held: list[float] = []  # errors until their scale is known
         self.scale: float | None = None
-        self.since = [0] * (rules + 1)  # outcomes since each rule, and the detectors, were judged
 
     def take(self, errors: Floats, needed: int, scaled: bool) -> None:
-        """Count outcomes and show their errors [n] to the detectors, once they have a scale."""
-        self.since = [count + len(errors) for count in self.since]
+        """Show errors [n] to the detectors, once `needed` of them have given the scale of a loss."""
         if scaled and self.scale is None:
             self.held += errors.tolist()
             if len(self.held) < needed:
                 return
             errors, self.held = np.array(self.held), []
-            self.scale = loss_scale(errors) or 1.0
+            self.scale = loss_scale(errors[:needed]) or 1.0
         losses = scaled_loss(errors, self.scale) if self.scale else errors
         for detector in self.detectors or ():
             detector.update(losses)
-
-    def due(self, which: int, every: int) -> bool:
-        """Return whether `every` outcomes came since it was last asked, and start anew if so."""
-        if self.since[which] < every:
-            return False
-        self.since[which] = 0
-        return True
 
 
 class Watch:
@@ -84,6 +79,11 @@ class Watch:
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
         self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
+        self._errors = Backlog(_HELD, 1)  # of series that get few at once
+        self._frozen: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: its baselines are
+        # By series: outcomes since each rule, and at the end the detectors, were judged; how many it takes.
+        self._every = np.array([*(r.every_outcomes for r in settings.rules), settings.drift.every_outcomes])
+        self._since: Ints = np.zeros((0, len(self._every)), np.int64)
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
@@ -92,24 +92,44 @@ class Watch:
         first = (rows.revision == 0) & (rows.sign > 0) & np.isfinite(errors.error)
         kept = first[errors.row]
         series, error = errors.series[kept], errors.error[errors.row[kept]]
-        order = np.argsort(series, kind="stable")
-        found, starts = np.unique(series[order], return_index=True)
-        for number, own in zip(found.tolist(), np.split(order, starts[1:]), strict=False):
-            regression = self._task(number) == "regression"
-            watched = self.watched(number)
-            if watched.detectors is None:
-                watched.detectors = self._detectors(number, regression)
-            self._promise(number, watched)
-            watched.take(error[own], self._settings.monitor.baseline_outcomes, scaled=regression)
+        runs = Runs(series)
+        self._reach(int(runs.series.max(initial=-1)) + 1)
+        self._since[runs.series] += runs.sizes[:, None]
+        fits = self._errors.fits(runs)
+        for which in np.flatnonzero(~fits).tolist():
+            number = int(runs.series[which])
+            self._flush(number)
+            self._take(number, error[runs.place == which])
+        few = np.flatnonzero(fits[runs.place])
+        if len(few) < len(series):
+            error, runs = error[few], Runs(series[few])
+        for number in self._errors.add(runs, error[:, None]).tolist():
+            self._flush(number)
 
-    def evaluate(self, touched: Iterable[int]) -> list[Alert]:
-        """Return the alerts that the series touched by a block call for now."""
+    def evaluate(self, touched: Ints) -> list[Alert]:
+        """Return the alerts that the series touched by a block, each once, call for now.
+
+        Cost: a look at a row of numbers for each, and what is due for those of which something is.
+        """
+        self._reach(int(touched.max(initial=-1)) + 1)
+        drifting = self._shift.due(touched)
+        fresh = self._quality.has_baseline(touched) & ~self._frozen[touched]
+        due = self._since[touched] >= self._every
         alerts = []
-        for series in sorted(touched):
-            self._freeze(series)
-            for key, judgement, needed in self._judgements(series):
+        for place in np.flatnonzero(drifting | fresh | due.any(1)).tolist():
+            series = int(touched[place])
+            self._since[series, due[place]] = 0
+            if fresh[place]:
+                self._freeze(series)
+            judgements = self._judgements(series, due[place].tolist(), bool(drifting[place]))
+            for key, judgement, needed in judgements:
                 alerts += self._step(series, key, judgement, needed)
         return alerts
+
+    def detectors(self, series: int) -> list[Detector | ErrorShift]:
+        """Return the detectors of a series, which have seen every error; none while its task is open."""
+        self._flush(series)
+        return self.watched(series).detectors or []
 
     def watched(self, series: int) -> Watched:
         """Return what is kept of a series, new where nothing is."""
@@ -126,6 +146,9 @@ class Watch:
         """Forget a version; return the alerts that resolve its open incidents."""
         for series in self._roster.version_series(model_id, version):
             self._watched.pop(series, None)
+            self._reach(series + 1)
+            self._since[series], self._frozen[series] = 0, False
+            self._errors.take(series)
         gone = self._incidents.forget(model_id, version)
         return [closing_alert(key, step, now_ms) for key, step in gone]
 
@@ -141,13 +164,18 @@ class Watch:
                     "judged": one.detectors is not None,
                     "held": one.held,
                     "scale": one.scale,
-                    "since": one.since,
                 },
             ]
             for series, one in self._watched.items()
         ]
         silent = [[*version, until_ms] for version, until_ms in self._silent_until.items()]
-        return {"watched": watched, "incidents": self._incidents.snapshot(), "silent": silent}
+        return {
+            "watched": watched,
+            "since": self._since,
+            "errors": self._errors.state(),
+            "incidents": self._incidents.snapshot(),
+            "silent": silent,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned.
@@ -164,15 +192,22 @@ class Watch:
                 fresh = self._detectors(series, self._task(series) == "regression")
                 found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
-            if len(kept["since"]) == len(watched.since):
-                watched.since = list(kept["since"])
+            self._reach(series + 1)
+            self._frozen[series] = watched.baselines.frozen
+            if len(kept.get("since", ())) == len(self._every):  # layout 1
+                self._since[series] = kept["since"]
+        if "since" in state and state["since"].shape[1] == len(self._every):
+            self._since = state["since"].copy()
+        if "errors" in state:
+            self._errors.restore(state["errors"])
+        self._reach(len(self._roster.series))
 
     def _new(self, series: int, kept: dict[str, Any] | None = None) -> Watched:
         key = self._roster.series[series]
         model = self._settings.model(key.model_id)
         configured = model.baseline if key.segment is None else {}
         baselines = Baselines.load(kept, configured) if kept else Baselines(configured)
-        return Watched(baselines, len(self._settings.rules), self._share(key))
+        return Watched(baselines, self._share(key))
 
     def _detectors(self, series: int, regression: bool) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
@@ -205,46 +240,61 @@ class Watch:
         return self._roster.models[self._roster.series_model[series]].task
 
     def _freeze(self, series: int) -> None:
-        """Keep the metrics of early production as baseline, once there are enough outcomes."""
-        baselines = self.watched(series).baselines
-        if not baselines.frozen:
-            early = self._quality.baseline(series)
-            if early is not None:
-                baselines.freeze(early | self._latencies(series))
+        """Keep the metrics of early production as baseline: there are enough outcomes."""
+        early = self._quality.baseline(series)
+        if early is not None:
+            self.watched(series).baselines.freeze(early | self._latencies(series))
+            self._frozen[series] = True
+
+    def _take(self, series: int, errors: Floats) -> None:
+        watched, regression = self.watched(series), self._task(series) == "regression"
+        if watched.detectors is None:
+            watched.detectors = self._detectors(series, regression)
+        self._promise(series, watched)
+        watched.take(errors, self._settings.monitor.baseline_outcomes, scaled=regression)
+
+    def _flush(self, series: int) -> None:
+        """Show the detectors what waits for them."""
+        errors = self._errors.take(series)[:, 0]
+        if len(errors):
+            self._take(series, errors)
+
+    def _reach(self, size: int) -> None:
+        self._since, self._frozen = grown(self._since, size, 0), grown(self._frozen, size, 0)
 
     def _latencies(self, series: int) -> dict[str, Value]:
         values = self._traffic.values(series, self._longest) if self._longest else {}
         return {name: value for name, value in values.items() if name.startswith("latency_")}
 
-    def _judgements(self, series: int) -> Iterator[tuple[IncidentKey, Judgement, int]]:
+    def _judgements(
+        self, series: int, due: list[bool], drifting: bool
+    ) -> Iterator[tuple[IncidentKey, Judgement, int]]:
         """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
         watched, drift = self.watched(series), self._settings.drift
-        for which, rule in enumerate(self._settings.rules):
-            if self._applies(rule, series) and watched.due(which, rule.every_outcomes):
+        for rule, now in zip(self._settings.rules, due, strict=False):  # the last is that of the detectors
+            if now and self._applies(rule, series):
                 value = self._value(series, rule)
                 if value is not None:
                     found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
-        if watched.due(-1, drift.every_outcomes):
-            for detector in watched.detectors or ():
-                key = self._key(series, "detector", detector.name, "error")
-                if isinstance(detector, ErrorShift):
-                    yield key, judge_error(detector, drift.resolve_after), 1
-                else:
-                    found = judge_detector(detector, drift.min_samples, drift.resolve_after)
-                    yield key, found, drift.consecutive
-        for is_prediction, moved, n in self._shift.shifted(series):
+        for detector in self.detectors(series) if due[-1] else ():
+            key = self._key(series, "detector", detector.name, "error")
+            if isinstance(detector, ErrorShift):
+                yield key, judge_error(detector, drift.resolve_after), 1
+            else:
+                found = judge_detector(detector, drift.min_samples, drift.resolve_after)
+                yield key, found, drift.consecutive
+        for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
             yield key, judge_shift(moved, n, is_prediction), 1
-        if drift.features == "psi" and self._shift.due(series):
-            for verdict in self._shift.verdicts(series):
-                is_prediction = verdict.drift_type == "prediction_drift"
-                feature = None if is_prediction else verdict.name
-                found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
-                test: Test = "prediction_psi" if is_prediction else "feature_psi"
-                key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
-                yield key, found, drift.consecutive
+        for verdict in self._shift.verdicts(series) if drifting and drift.features == "psi" else ():
+            is_prediction = verdict.drift_type == "prediction_drift"
+            feature = None if is_prediction else verdict.name
+            found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
+            test: Test = "prediction_psi" if is_prediction else "feature_psi"
+            key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
+            yield key, found, drift.consecutive
 
     def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Alert]:
         now_ms = self._roster.watermark(series)

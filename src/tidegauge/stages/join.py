@@ -21,18 +21,20 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, WentBack
-from tidegauge.events import Decoder, LabelEvent, PredictionEvent
-from tidegauge.join import Arrival, Resolution, Side, key_of, pack_labelled, pack_predicted
-from tidegauge.ports import JoinGroup, Partition, Patience, Producer, Record, Store, Window, ends
+from tidegauge.events import Decoder
+from tidegauge.join import Resolutions, Side
+from tidegauge.ports import JoinGroup, Patience, Producer, Record, Store, Window
 from tidegauge.records import DeadLetter
+from tidegauge.stages.batch import Batch, Contexts, decoded
 from tidegauge.stages.reading import Reading
 from tidegauge.stages.refill import Refill
-from tidegauge.stages.rows import Event, Resolved, Rows, letters, orphan_letter
+from tidegauge.stages.rows import Resolved, Rows, letters, orphan_letter
 
 Answer = TypeVar("Answer")
 
@@ -63,6 +65,7 @@ class JoinStage:
         self._patience = patience
         self._clock = clock
         self._decoder = Decoder(settings.limits)
+        self._contexts = Contexts(self._admit)
         self._sides = {names.predictions: Side.PREDICTION, names.labels: Side.LABEL}
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
@@ -84,21 +87,20 @@ class JoinStage:
             return 0
 
     def _work(self, records: list[Record]) -> int:
-        events = [self._decode(record) for record in records]  # 2
+        batch = self._decode(records)  # 2
         self._keep(self._remember_versions)
         self._keep(self._reading.begin)
-        self._keep(lambda: self._reading.wake(ends(records)))
-        resolutions = self._keep(lambda: self._resolve(events))  # 3
-        batch = list(map(self._resolved, events, resolutions))
-        self._send_blocks(batch)  # 4, 5
+        self._keep(lambda: self._reading.wake(batch.sources))
+        resolved = self._keep(lambda: self._resolve(batch))  # 3
+        self._send_blocks(resolved)  # 4, 5
         orphans = self._keep(self._window.outbox)
-        self._send(letters(batch))
+        self._send(letters(resolved))
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
         self._reading.done(records)
         self._keep(self._reading.commit)  # 7
-        self._keep(lambda: self._reading.advance(_reached(events)))  # 8
+        self._keep(lambda: self._reading.advance(batch.reached()))  # 8
         self._keep(lambda: self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS))
         self._keep(self._publish)
         return len(records)
@@ -119,23 +121,8 @@ class JoinStage:
         """Return what a call to a server returns, and hold still while the server is away."""
         return self._patience.keep(call, self._reading.consumer.rest)
 
-    def _decode(self, record: Record) -> Event:
-        side = self._sides[record.topic]
-        found: PredictionEvent | LabelEvent | Rejected
-        try:
-            if side is Side.PREDICTION:
-                found = self._decoder.prediction(record.value, record.timestamp_ms)
-                self._admit(found.predicted.model_id, found.predicted.model_version)
-                at_ms, payload = found.predicted.predicted_at_ms, pack_predicted(found.predicted)
-            else:
-                found = self._decoder.label(record.value, record.timestamp_ms)
-                at_ms, payload = found.labelled_at_ms, pack_labelled(found.labelled)
-        except Rejected as rejected:
-            refused = Arrival(side, b"", record.partition, record.offset, 0, b"", rejected=True)
-            return Event(record, rejected, refused)
-        name = found.prediction_id
-        arrival = Arrival(side, key_of(name), record.partition, record.offset, at_ms, payload, name)
-        return Event(record, found, arrival)
+    def _decode(self, records: list[Record]) -> Batch:
+        return decoded(records, self._sides, self._decoder, self._contexts)
 
     def _admit(self, model_id: str, version: str) -> None:
         """Know a model version from now on, or raise Rejected where there are too many."""
@@ -153,17 +140,16 @@ class JoinStage:
             self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
-    def _resolve(self, events: list[Event]) -> list[Resolution]:
-        arrivals = [event.arrival for event in events]
-        return self._window.apply(arrivals, self._reading.watermark_ms)
+    def _resolve(self, batch: Batch) -> Resolved:
+        found = Resolutions.of(self._window.apply(batch.arrivals, self._reading.watermark_ms))
+        until = np.array([self._reading.again_until(source) for source in batch.sources], np.int64)
+        again = (batch.arrivals.offsets < until[batch.source]) & ~found.replayed
+        return Resolved(batch, found, again)
 
-    def _send_blocks(self, batch: list[Resolved]) -> None:
-        for partition, block in Rows(self._partitions).blocks(batch):
+    def _send_blocks(self, resolved: Resolved) -> None:
+        for partition, block in Rows(resolved, self._contexts, self._partitions).blocks():
             encoded = block_codec.encode(block)
             self._producer.send(self._settings.topics.observations, encoded, None, partition)
-
-    def _resolved(self, event: Event, resolution: Resolution) -> Resolved:
-        return Resolved(event, resolution, self._reading.again(event.record, resolution))
 
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
@@ -189,29 +175,16 @@ class JoinStage:
             self._apply_again(refill, wanted)
 
     def _apply_again(self, refill: Refill, records: list[Record]) -> None:
-        events = [self._decode(record) for record in records]
+        batch = self._decode(records)
         self._remember_versions()
-        resolutions = self._resolve(events)
-        batch = [
-            Resolved(event, refill.remaining(event.arrival, resolution), again=True)
-            for event, resolution in zip(events, resolutions, strict=True)
+        found = [
+            refill.remaining(arrival, resolution)
+            for arrival, resolution in zip(batch.arrivals, self._resolve(batch).resolutions, strict=True)
         ]
-        self._send_blocks(batch)
-        self._send(letters(batch))
+        resolved = Resolved(batch, Resolutions.of(found), np.ones(len(records), np.bool_))
+        self._send_blocks(resolved)
+        self._send(letters(resolved))
         self._producer.flush(_FLUSH_SECONDS)
-
-
-def _reached(events: list[Event]) -> dict[Partition, int | None]:
-    """Return the newest time of each partition in a batch, None where every event of it was rejected."""
-    reached: dict[Partition, int | None] = {}
-    for record, _, arrival in events:
-        partition = (record.topic, record.partition)
-        newest = reached.get(partition)
-        if arrival.rejected:
-            reached.setdefault(partition, None)
-        elif newest is None or arrival.at_ms > newest:
-            reached[partition] = arrival.at_ms
-    return reached
 
 
 def _version_of(member: str) -> tuple[str, str]:

@@ -4,16 +4,19 @@ The order of a step; every write replays harmlessly:
 1. take blocks
 2. observe them, each by the monitor of its partition: the models of a partition are its alone
 3. publish the alerts, and wait until they are delivered: ids are the same on a replay
-4. now and then, write metric state to Redis, refused where the partition has a newer owner
+4. soon, write metric state that changed to Redis, refused where the partition has a newer owner
 5. less often, store a snapshot with the next offset, refused likewise
 6. commit that offset; the group's offset is a hint, the snapshot's is what a new owner starts at
+
+Metric state goes out in pieces, the series that wait longest first; a piece is followed by a rest as long as
+the stage is busy: short when it is quiet, so that a label shows within a blink, long when it lags behind.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -44,6 +47,13 @@ CONTROL_KEY = b"control"  # of a record that is a request, not a block
 _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a join batch
 _LINGER_SECONDS = 0.02
 _FLUSH_SECONDS = 5.0
+_SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
+_PIECE_SECONDS = 0.02  # what a piece should take
+_PIECE_SERIES = (4, 512)  # at least and at most
+_RESTS = {"quiet": 1, "busy": 4, "behind": 19}  # times what the piece took
+_SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
+_LONGEST_REST_SECONDS = 300.0
+_FAREWELL_SECONDS = 5.0  # to publish the rest; the next owner publishes everything anyway
 
 
 @dataclass(slots=True)
@@ -77,7 +87,9 @@ class MonitorStage:
         self._reports: dict[int, Report] = {}  # not written yet
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
-        self._published = self._saved = clock()
+        self._piece = 16  # series
+        self._published = self._saved = self._looked = clock()
+        self._published_in = self._saved_in = 0.0  # seconds that the last one took
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
 
     def step(self) -> int:
@@ -87,12 +99,12 @@ class MonitorStage:
         self._send(alerts)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))  # 3
         now = self._clock()
-        if now - self._published >= self._settings.monitor.publish_seconds:
+        if now - self._published >= self._publish_rest(len(records)):
             self._keep(self._publish)  # 4
-            self._published = now
-        if now - self._saved >= self._settings.monitor.snapshot_seconds:
+            self._published = self._clock()
+        if now - self._saved >= self._save_rest():
             self._keep(lambda: self._save(self._owned))  # 5, 6
-            self._saved = now
+            self._saved = self._clock()
         return len(records)
 
     def ready(self) -> bool:
@@ -133,16 +145,58 @@ class MonitorStage:
             key = f"{alert.model_id}:{alert.model_version}".encode()
             self._producer.send(self._settings.topics.alerts, msgspec.json.encode(alert), key)
 
+    def _publish_rest(self, taken: int) -> float:
+        """Return how long after a piece the next one goes out, when so many records came at once."""
+        load = "behind" if taken >= _BLOCKS else "busy" if taken else "quiet"
+        longest = self._settings.monitor.publish_seconds
+        return min(max(_RESTS[load] * self._published_in, _SOONEST_SECONDS), longest)
+
+    def _save_rest(self) -> float:
+        rest = min(_SNAPSHOT_REST * self._saved_in, _LONGEST_REST_SECONDS)
+        return max(rest, self._settings.monitor.snapshot_seconds)
+
     def _publish(self) -> None:
-        """Write what changed since the last time; a report is kept until it is written."""
-        for partition, owned in self._owned.items():
-            report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report()
-            self._store.add_members(keys.MODELS, report.models)
-            if not self._store.publish(partition, owned.epoch, report.writes):
-                raise TidegaugeError(f"partition {partition} has a newer owner")
-            del self._reports[partition]
+        """Write a piece of what changed since the last time; a report is kept until it is written.
+
+        Now and then write nothing of those that did not change: the store says then whether it lost writes.
+        """
+        started = self._clock()
+        changed = [
+            partition
+            for partition, owned in self._owned.items()
+            if partition in self._reports or owned.monitor.unreported()
+        ]
+        for partition in changed:
+            self._publish_of(partition, max(1, self._piece // len(changed)))
+        if started - self._looked >= self._settings.monitor.publish_seconds:
+            for partition in self._owned.keys() - changed:
+                self._publish_of(partition, 1)
+            self._looked = started
+        self._published_in = self._clock() - started
+        if changed:
+            fitting = self._piece * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
+            least, most = _PIECE_SERIES
+            self._piece = min(max(int(fitting), least), most)
+
+    def _publish_of(self, partition: int, limit: int) -> None:
+        owned = self._owned[partition]
+        report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report(limit)
+        self._store.add_members(keys.MODELS, report.models)
+        if not self._store.publish(partition, owned.epoch, report.writes):
+            raise TidegaugeError(f"partition {partition} has a newer owner")
+        del self._reports[partition]
+
+    def _publish_rest_of(self, partitions: Iterable[int]) -> None:
+        """Write all that changed in partitions that go, as far as time allows."""
+        until = self._clock() + _FAREWELL_SECONDS
+        for partition in partitions:
+            unwritten = partition in self._reports or self._owned[partition].monitor.unreported()
+            while unwritten and self._clock() < until:
+                self._publish_of(partition, self._piece)
+                unwritten = self._owned[partition].monitor.unreported()
 
     def _save(self, partitions: Mapping[int, Owned]) -> None:
+        started = self._clock()
         for partition, owned in partitions.items():
             if owned.next_offset == owned.saved_offset:
                 continue
@@ -153,6 +207,7 @@ class MonitorStage:
             self._to_commit[self._settings.topics.observations, partition] = Committed(owned.next_offset)
         if self._to_commit and self._consumer.commit(self._to_commit):
             self._to_commit.clear()
+        self._saved_in = self._clock() - started
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts: dict[Partition, int | None] = {}
@@ -180,7 +235,7 @@ class MonitorStage:
 
     def _give_up(self, partitions: list[Partition]) -> None:
         leaving = {number: self._owned[number] for _, number in partitions if number in self._owned}
-        self._publish()
+        self._publish_rest_of(leaving)
         self._save(leaving)
         self._lose(partitions)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tidegauge.config import Join
 from tidegauge.errors import Unavailable, WentBack
-from tidegauge.join import Resolution, Side
+from tidegauge.join import Side
 from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Record, Window, ends
 from tidegauge.stages.refill import Refill
 
@@ -78,14 +78,13 @@ class Reading:
         self._taken_under = self._name
         return self.consumer.take(self._batch, self._linger_seconds)
 
-    def again(self, record: Record, resolution: Resolution) -> bool:
-        """Return whether a monitor must know the rows of an event by what they say.
+    def again_until(self, partition: Partition) -> int:
+        """Return the offset below which a monitor must know the rows of an event by what they say.
 
         What the window tells again has the trigger it had. What is new to it may have been delivered
         before, if it was lost.
         """
-        until = self._again_until.get((record.topic, record.partition), 0)
-        return record.offset < until and not resolution.replay
+        return self._again_until.get(partition, 0)
 
     def begin(self) -> None:
         """Commit where partitions begin that nobody has read, so that their first batch has a note too.

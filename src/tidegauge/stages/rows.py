@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from tidegauge.block import Block, Trigger
-from tidegauge.block_builder import BlockBuilder
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, OutcomeRows, PredictionRows
+from tidegauge.block_columns import Dictionary, said
 from tidegauge.errors import Rejected
-from tidegauge.events import LabelEvent, PredictionEvent, dead_letter
-from tidegauge.join import Arrival, Orphan, OutcomeRow, Resolution, Verdict, unpack_labelled, unpack_predicted
-from tidegauge.ports import Record
+from tidegauge.events import dead_letter
+from tidegauge.join import (
+    KEY_BYTES,
+    Answers,
+    Orphan,
+    Resolutions,
+    Verdict,
+    unpack_answers,
+    unpack_floats,
+    unpack_labelled,
+)
 from tidegauge.records import REASONS, DeadLetter
+from tidegauge.stages.batch import Batch, Contexts
 
 BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
 
 _LETTERS = {Verdict.LATE: "late", Verdict.REJECTED: "too_many_revisions"}
-
-
-class Event(NamedTuple):
-    """A record of a topic, decoded, or the reason why not."""
-
-    record: Record
-    found: PredictionEvent | LabelEvent | Rejected
-    arrival: Arrival
-
-
-class Resolved(NamedTuple):
-    """An event and what became of it in the window."""
-
-    event: Event
-    resolution: Resolution
-    again: bool = False  # its outcomes may have been delivered, completed by another event
-
-    def outcomes(self) -> tuple[OutcomeRow, ...]:
-        """Return the outcome rows that follow."""
-        resolution = self.resolution
-        return resolution.outcomes + resolution.instead if self.again else resolution.outcomes
 
 
 def destination(model_id: str, partitions: int) -> int:
@@ -49,85 +41,214 @@ def destination(model_id: str, partitions: int) -> int:
     return zlib.crc32(model_id.encode()) % partitions
 
 
+class Resolved(NamedTuple):
+    """A batch [n] and what became of it in the window."""
+
+    batch: Batch
+    resolutions: Resolutions
+    again: NDArray[np.bool_]  # [n] its outcomes may have been delivered, completed by another event
+
+
+class _Outcomes(NamedTuple):
+    """The outcomes [m] of a batch, in the order of the events that completed them."""
+
+    places: Ints
+    answers: Answers
+    contexts: Ints
+    predicted_at_ms: Ints
+    labels: list[bytes]
+    labelled_at_ms: Ints
+    revisions: Codes
+    signs: Floats
+
+
 class Rows:
-    """Collects the rows of a batch in builders, one for each partition of the observations."""
+    """The rows that follow from a batch, ready to become blocks."""
 
-    def __init__(self, partitions: int) -> None:
-        self._builders = [BlockBuilder() for _ in range(partitions)]
-        self._bytes = [0] * partitions
+    def __init__(self, resolved: Resolved, contexts: Contexts, partitions: int) -> None:
+        batch, resolutions, self._again = resolved
+        self._batch = batch
+        self._contexts = contexts.all
+        self._outcomes = _outcomes(resolutions, self._again, contexts)
+        self._emitted = np.flatnonzero(resolutions.emitted[batch.predictions.places])
+        self._hashes = np.frombuffer(batch.arrivals.keys, "<u8")[:: KEY_BYTES // 8]
+        self._partitions = partitions
 
-    def blocks(self, batch: list[Resolved]) -> Iterator[tuple[int, Block]]:
-        """Yield the blocks of a batch, each with its partition; a full one as soon as it is."""
-        for one in batch:
-            event, resolution, _ = one
-            if resolution.emit_prediction or one.outcomes():
-                partition = self._add(one)
-                self._bytes[partition] += len(event.record.value or b"")
-                if self._bytes[partition] >= BLOCK_BYTES:
-                    yield partition, self._take(partition)
-        for partition, builder in enumerate(self._builders):
-            if len(builder):
-                yield partition, self._take(partition)
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Yield the blocks, each with its partition, in the order of the events."""
+        places = self._batch.predictions.places[self._emitted]
+        of_predictions = self._destinations(self._batch.contexts[self._emitted])
+        of_outcomes = self._destinations(self._outcomes.contexts)
+        for partition in np.union1d(of_predictions, of_outcomes).tolist():
+            predictions = np.flatnonzero(of_predictions == partition)
+            outcomes = np.flatnonzero(of_outcomes == partition)
+            for part in self._parts(places[predictions], self._outcomes.places[outcomes]):
+                mine = predictions[part[0]], outcomes[part[1]]
+                yield partition, self._block(self._emitted[mine[0]], mine[1])
 
-    def _take(self, partition: int) -> Block:
-        block = self._builders[partition].build()
-        self._builders[partition], self._bytes[partition] = BlockBuilder(), 0
-        return block
+    def _destinations(self, contexts: Ints) -> Ints:
+        numbers, inverse = np.unique(contexts, return_inverse=True)
+        models = [self._contexts[number].model_id for number in numbers.tolist()]
+        found = np.array([destination(model, self._partitions) for model in models], np.int64)
+        return found[inverse]
 
-    def _add(self, resolved: Resolved) -> int:
-        """Add the rows of an event to the builder of its model; return the model's partition."""
-        event, resolution, again = resolved
-        record, found, arrival = event
-        assert not isinstance(found, Rejected)  # the window emits nothing for a rejected event
-        trigger = Trigger(record.topic, record.partition, record.offset)
-        id_hash = int.from_bytes(arrival.key[:8], "little")
-        if isinstance(found, PredictionEvent):
-            predicted = found.predicted
-        else:
-            predicted = unpack_predicted(resolution.predicted, resolution.predicted_at_ms)
-        partition = destination(predicted.model_id, len(self._builders))
-        builder = self._builders[partition]
-        if isinstance(found, PredictionEvent) and resolution.emit_prediction:
-            builder.prediction(
-                found.prediction_id,
-                id_hash,
-                trigger,
-                predicted,
-                found.features,
-                found.latency_ms,
-                found.resources,
-                found.entity_id,
+    def _parts(self, predictions: Ints, outcomes: Ints) -> Iterator[tuple[slice, slice]]:
+        """Yield which rows go into one block, given the places of the events that they follow from."""
+        places = np.union1d(predictions, outcomes)
+        sizes = self._batch.sizes[places]
+        block = (np.cumsum(sizes) - sizes) // BLOCK_BYTES
+        bounds = [0, *places[1:][np.diff(block) > 0].tolist(), len(self._batch.arrivals)]
+        for first, end in pairwise(bounds):
+            of_predictions, of_outcomes = (
+                np.searchsorted(rows, [first, end]) for rows in (predictions, outcomes)
             )
-        for revision, sign, labelled_at_ms, label in resolved.outcomes():
-            labelled = unpack_labelled(label)
-            builder.outcome(
-                found.prediction_id,
-                id_hash,
-                trigger,
-                predicted,
-                labelled,
-                labelled_at_ms,
-                revision,
-                sign,
-                again,
-            )
-        return partition
+            yield slice(*of_predictions), slice(*of_outcomes)
+
+    def _block(self, predictions: Ints, outcomes: Ints) -> Block:
+        texts, segments = Dictionary(), _Segments()
+        of_predictions = self._predictions(predictions, texts, segments)
+        of_outcomes = self._outcome_rows(outcomes, texts, segments)
+        return Block(tuple(texts), tuple(segments), tuple(self._batch.sources), of_predictions, of_outcomes)
+
+    def _predictions(self, rows: Ints, texts: Dictionary, segments: _Segments) -> PredictionRows:
+        taken = self._batch.predictions
+        events = (
+            taken.events if len(rows) == len(taken.events) else [taken.events[row] for row in rows.tolist()]
+        )
+        latencies = np.array([event.latency_ms for event in events], np.float64)
+        return PredictionRows(
+            **self._shared(taken.places[rows], self._batch.contexts[rows], texts, segments),
+            **_answer_columns(self._batch.answers, rows, texts),
+            predicted_at_ms=taken.at_ms[rows],
+            features=texts.maps([event.features for event in events]),
+            latency_ms=latencies,
+            resources=texts.maps([event.resources for event in events]),
+            entity=texts.codes([event.entity_id for event in events]),
+        )
+
+    def _outcome_rows(self, rows: Ints, texts: Dictionary, segments: _Segments) -> OutcomeRows:
+        found = self._outcomes
+        places = found.places[rows]
+        return OutcomeRows(
+            **self._shared(places, found.contexts[rows], texts, segments),
+            **_answer_columns(found.answers, rows, texts),
+            **_label_columns([found.labels[row] for row in rows.tolist()], texts),
+            predicted_at_ms=found.predicted_at_ms[rows],
+            labelled_at_ms=found.labelled_at_ms[rows],
+            revision=found.revisions[rows],
+            sign=found.signs[rows],
+            again=self._again[places],
+        )
+
+    def _shared(self, places: Ints, contexts: Ints, texts: Dictionary, segments: _Segments) -> dict[str, Any]:
+        numbers, inverse = np.unique(contexts, return_inverse=True)
+        found = [self._contexts[number] for number in numbers.tolist()]
+        codes = np.array([segments.code(each.segments) for each in found], np.int32)
+        arrivals = self._batch.arrivals
+        return {
+            "source": self._batch.source[places].astype(np.int32),
+            "offset": arrivals.offsets[places],
+            "model": texts.codes([each.model_id for each in found])[inverse],
+            "version": texts.codes([each.model_version for each in found])[inverse],
+            "segments": codes[inverse],
+            "id_hash": self._hashes[places].astype(np.uint64),
+            "prediction_id": tuple([arrivals.names[place] for place in places.tolist()]),
+        }
 
 
-def letters(batch: list[Resolved]) -> Iterator[DeadLetter]:
-    """Yield the dead letters of a batch."""
-    for (record, found, _), resolution, _ in batch:
-        if isinstance(found, Rejected):
-            yield dead_letter(found, record.topic, record.partition, record.offset, record.value)
-        elif resolution.verdict in _LETTERS:
-            name = _LETTERS[resolution.verdict]
-            rejected = Rejected(name, REASONS[name])
-            yield dead_letter(
-                rejected, record.topic, record.partition, record.offset, record.value, found.prediction_id
-            )
+class _Segments(dict[tuple[tuple[str, str], ...], int]):
+    def code(self, segments: tuple[tuple[str, str], ...]) -> int:
+        return self.setdefault(segments, len(self))
+
+
+def letters(resolved: Resolved) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a batch, in the order of its events."""
+    batch, resolutions, _ = resolved
+    refused = dict(resolutions.refused(_LETTERS))
+    for place in sorted(refused.keys() | batch.rejected.keys()):
+        record, rejected, name = batch.records[place], batch.rejected.get(place), None
+        if rejected is None:
+            reason, name = _LETTERS[refused[place]], batch.arrivals.names[place]
+            rejected = Rejected(reason, REASONS[reason])
+        yield dead_letter(rejected, record.topic, record.partition, record.offset, record.value, name)
 
 
 def orphan_letter(orphan: Orphan, topic: str) -> DeadLetter:
     """Return the dead letter of a label that waited in vain; its bytes are at the offset."""
     rejected = Rejected("orphan", REASONS["orphan"])
     return dead_letter(rejected, topic, orphan.partition, orphan.offset, prediction_id=orphan.prediction_id)
+
+
+def _outcomes(resolutions: Resolutions, again: NDArray[np.bool_], contexts: Contexts) -> _Outcomes:
+    matched = resolutions.matched
+    count = len(matched.places)
+    places, predicted, at_ms = matched.places, list(matched.predicted), matched.predicted_at_ms
+    labels, labelled_at_ms = list(matched.labels), matched.labelled_at_ms
+    revisions, signs = np.zeros(count, np.int32), np.ones(count)
+    others = [
+        (place, each.predicted, each.predicted_at_ms, *row)
+        for place, each in resolutions.others.items()
+        for row in (*each.outcomes, *(each.instead if again[place] else ()))
+    ]
+    if others:
+        more: Any = list(zip(*others, strict=True))
+        order = np.argsort(np.concatenate((places, more[0])), kind="stable")
+        places, at_ms, labelled_at_ms, revisions, signs = (
+            np.concatenate((column, np.array(further, column.dtype)))[order]
+            for column, further in (
+                (places, more[0]),
+                (at_ms, more[2]),
+                (labelled_at_ms, more[5]),
+                (revisions, more[3]),
+                (signs, more[4]),
+            )
+        )
+        predicted, labels = (
+            [both[index] for index in order.tolist()]
+            for both in ([*predicted, *more[1]], [*labels, *more[6]])
+        )
+    found = unpack_answers(predicted)
+    numbers = contexts.of_packed(found.contexts)
+    return _Outcomes(places, found, numbers, at_ms, labels, labelled_at_ms, revisions, signs)
+
+
+def _answer_columns(found: Answers, rows: Ints, texts: Dictionary) -> dict[str, Any]:
+    special = {}
+    if found.special:
+        special = {at: found.special[row] for at, row in enumerate(rows.tolist()) if row in found.special}
+    text = np.full(len(rows), NO_TEXT, np.int32)
+    maps: list[dict[str, float]] = [{}] * len(rows)
+    for at, (prediction, proba) in special.items():
+        words = said(prediction)
+        text[at] = NO_TEXT if words is None else texts.code(words)
+        maps[at] = proba if isinstance(proba, dict) else {}
+    return {
+        "number": found.numbers[rows],
+        "text": text,
+        "score": found.scores[rows],
+        "business_value": found.values[rows],
+        "proba": texts.maps(maps),
+    }
+
+
+def _label_columns(payloads: list[bytes], texts: Dictionary) -> dict[str, Any]:
+    count = len(payloads)
+    floats = unpack_floats(payloads)
+    if floats is not None:
+        return {
+            "label_number": floats,
+            "label_text": np.full(count, NO_TEXT, np.int32),
+            "weight": np.ones(count),
+            "kpis": texts.maps([{}] * count),
+        }
+    codes = {payload: code for code, payload in enumerate(dict.fromkeys(payloads))}
+    which = np.fromiter(map(codes.__getitem__, payloads), np.int64, count)
+    distinct = [unpack_labelled(payload) for payload in codes]
+    words = [said(each.label) for each in distinct]
+    numbers = [np.nan if text is not None else each.label for text, each in zip(words, distinct, strict=True)]
+    return {
+        "label_number": np.array(numbers, np.float64)[which],
+        "label_text": texts.codes(words)[which],
+        "weight": np.array([each.weight for each in distinct], np.float64)[which],
+        "kpis": texts.maps([distinct[code].kpis for code in which.tolist()]),
+    }

@@ -1,4 +1,8 @@
-"""Count windows: the last N outcomes of each series, as rows of numbers."""
+"""Count windows: the last N outcomes of each series, as rows of numbers.
+
+Rows lie in pages, and a series takes pages as it gets rows: a window of a thousand costs a small
+model what it has.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.block import Floats, Ints
+from tidegauge.block import Codes, Floats, Ints
+from tidegauge.windows.columns import Runs, distinct, grown, smallest
 
 Hashes = NDArray[np.uint64]
 
-_FIRST_SLOTS = 4
+_PAGE = 32  # rows
 
 
 class RingTable:
@@ -25,87 +30,114 @@ class RingTable:
 
     def __init__(self, capacity: int, columns: int) -> None:
         self.capacity = capacity
-        self._rows: Floats = np.zeros((_FIRST_SLOTS, capacity, columns))
-        self._ids: Hashes = np.zeros((_FIRST_SLOTS, capacity), np.uint64)
-        self._count: Ints = np.zeros(_FIRST_SLOTS, np.int64)
-        self._slots: dict[int, int] = {}
+        self._page = min(_PAGE, capacity)
+        self._rows: Floats = np.zeros((1, self._page, columns))  # page 0 is nobody's
+        self._ids: Hashes = np.zeros((1, self._page), np.uint64)
+        self._pages: Codes = np.zeros((0, -(-capacity // self._page)), np.int32)
+        self._count: Ints = np.zeros(0, np.int64)  # rows that ever came
+        self._page_count = 1
 
-    def append(self, series: Ints, ids: Hashes, rows: Floats) -> None:
-        """Append rows [n, columns] to the rings of `series` [n]. Cost: O(n log n)."""
-        order = np.argsort(series, kind="stable")
-        found, starts, sizes = np.unique(series[order], return_index=True, return_counts=True)
-        slots = np.array([self._slot(number) for number in found.tolist()], np.int64)
-        rank = np.arange(len(order)) - np.repeat(starts, sizes)
-        kept = rank >= np.repeat(sizes - self.capacity, sizes)
-        slot = np.repeat(slots, sizes)
-        place = (self._count[slot] + rank) % self.capacity
-        self._rows[slot[kept], place[kept]] = rows[order][kept]
-        self._ids[slot[kept], place[kept]] = ids[order][kept]
-        self._count[slots] += sizes
+    def append(self, series: Ints, ids: Hashes, rows: Floats, runs: Runs | None = None) -> None:
+        """Append rows [n, columns] to the rings of `series` [n]; `runs` are theirs. Cost: that of `Runs`."""
+        if not len(series):
+            return
+        runs = runs or Runs(series)
+        self._reach(int(runs.series.max()) + 1)
+        place = (self._count[series] + runs.rank) % self.capacity
+        if int(runs.sizes.max()) > self.capacity:
+            kept = runs.rank >= runs.sizes[runs.place] - self.capacity
+            series, ids, rows, place = series[kept], ids[kept], rows[kept], place[kept]
+        self._write(series, place, ids, rows)
+        self._count[runs.series] += runs.sizes
 
     def replace(self, series: int, id_hash: int, row: Floats) -> bool:
         """Put `row` where the outcome `id_hash` stands; return False where it has left the ring."""
-        slot = self._slots.get(series)
-        if slot is None:
+        size = self._size(series)
+        if not size:
             return False
-        places = np.flatnonzero(self._ids[slot, : self._count[slot]] == np.uint64(id_hash))
-        self._rows[slot, places] = row
+        places = np.flatnonzero(self._ids_of(series, size) == np.uint64(id_hash))
+        self._rows[self._pages[series, places // self._page], places % self._page] = row
         return len(places) > 0
 
     def rows(self, series: int) -> Floats:
         """Return the rows [n, columns] in the window, n <= capacity, in no particular order."""
-        slot = self._slots.get(series)
-        if slot is None:
+        size = self._size(series)
+        if not size:
             return self._rows[0, :0]
-        return self._rows[slot, : self._count[slot]]
+        pages = self._pages[series, : -(-size // self._page)]
+        return self._rows[pages].reshape(-1, self._rows.shape[2])[:size]
+
+    def size(self, series: int) -> int:
+        """Return how many rows the window holds."""
+        return self._size(series)
 
     def forget(self, series: int) -> None:
         """Empty the ring of a series."""
-        slot = self._slots.get(series)
-        if slot is not None:
-            self._count[slot] = 0
+        if series < len(self._count):
+            self._count[series] = 0
 
     def move(self, series: int, other: RingTable, widen: Any) -> None:
         """Move a series to a ring of other columns; `widen` maps its rows [n, columns]."""
-        slot = self._slots.get(series)
-        if slot is not None:
-            there = other._slot(series)
-            size = min(int(self._count[slot]), self.capacity)
-            other._rows[there, :size] = widen(self._rows[slot, :size])
-            other._ids[there] = self._ids[slot]
-            other._count[there] = self._count[slot]
+        size = self._size(series)
+        if size:
+            place = np.arange(size)
+            same = np.full(size, series)
+            other._reach(series + 1)
+            other._write(same, place, self._ids_of(series, size), widen(self.rows(series)))
+            other._count[series] = self._count[series]
             self.forget(series)
 
     def state(self) -> dict[str, Any]:
-        """Return the plain state: series, counts, and the rows in use end to end."""
-        slots = np.array(list(self._slots.values()), np.int64)
-        counts = self._count[slots]
-        sizes = np.minimum(counts, self.capacity).tolist()
-        pairs = list(zip(slots.tolist(), sizes, strict=True))
-        empty = self._rows[0, :0]
+        """Return the plain state: series, counts, and the rows in use end to end, column by column."""
+        series = np.flatnonzero(self._count)
+        counts = self._count[series]
+        owner, place = _spread(series, np.minimum(counts, self.capacity))
+        page, within = self._pages[owner, place // self._page], place % self._page
+        rows = self._rows[page, within]
         return {
-            "series": np.array(list(self._slots), np.int64),
+            "series": series,
             "counts": counts,
-            "rows": np.concatenate([empty, *(self._rows[slot, :size] for slot, size in pairs)]),
-            "ids": np.concatenate([self._ids[0, :0], *(self._ids[slot, :size] for slot, size in pairs)]),
+            "columns": [smallest(rows[:, column]) for column in range(rows.shape[1])],
+            "ids": self._ids[page, within],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a state that `state()` returned."""
-        start = 0
-        for series, count in zip(state["series"].tolist(), state["counts"].tolist(), strict=True):
-            slot, end = self._slot(series), start + min(count, self.capacity)
-            self._rows[slot, : end - start] = state["rows"][start:end]
-            self._ids[slot, : end - start] = state["ids"][start:end]
-            self._count[slot] = count
-            start = end
+        """Take over a state that `state()` returned, or one of layout 1, with rows instead of columns."""
+        series, counts = state["series"], state["counts"]
+        rows = state["rows"] if "rows" in state else np.stack(state["columns"], axis=1).astype(np.float64)
+        owner, place = _spread(series, np.minimum(counts, self.capacity))
+        self._reach(int(series.max(initial=-1)) + 1)
+        self._write(owner, place, state["ids"], rows)
+        self._count[series] = counts
 
-    def _slot(self, series: int) -> int:
-        slot = self._slots.get(series)
-        if slot is None:
-            slot = self._slots[series] = len(self._slots)
-            if slot == len(self._count):
-                self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))
-                self._ids = np.concatenate((self._ids, np.zeros_like(self._ids)))
-                self._count = np.concatenate((self._count, np.zeros_like(self._count)))
-        return slot
+    def _size(self, series: int) -> int:
+        return min(int(self._count[series]), self.capacity) if series < len(self._count) else 0
+
+    def _ids_of(self, series: int, size: int) -> Hashes:
+        ids: Hashes = self._ids[self._pages[series]].reshape(-1)[:size]
+        return ids
+
+    def _reach(self, size: int) -> None:
+        self._count, self._pages = grown(self._count, size, 0), grown(self._pages, size, 0)
+
+    def _write(self, series: Ints, place: Ints, ids: Hashes, rows: Floats) -> None:
+        number, within = place // self._page, place % self._page
+        page = self._pages[series, number].astype(np.int64)
+        missing = np.flatnonzero(page == 0)
+        if len(missing):
+            first, where = distinct(series[missing] * self._pages.shape[1] + number[missing])
+            found = np.arange(self._page_count, self._page_count + len(first))
+            self._page_count += len(first)
+            self._rows = grown(self._rows, self._page_count, 0)
+            self._ids = grown(self._ids, self._page_count, 0)
+            new = missing[first]
+            self._pages[series[new], number[new]] = found
+            page[missing] = found[where]
+        self._rows[page, within] = rows
+        self._ids[page, within] = ids
+
+
+def _spread(series: Ints, sizes: Ints) -> tuple[Ints, Ints]:
+    """Return each series `sizes` times, and the places 0 up to its size."""
+    starts = np.cumsum(sizes) - sizes
+    return np.repeat(series, sizes), np.arange(int(sizes.sum())) - np.repeat(starts, sizes)

@@ -1,0 +1,1 @@
+"""Estimates: how good a model is before its labels come. Cells that add, and values read from their sums."""

@@ -1,0 +1,159 @@
+"""A batch of messages, decoded: the events that may be used, and why the others may not.
+
+The rules are those of `events.Decoder`. What can be looked at for all events at once is; an event that
+stands out by it goes through the decoder by itself, whose word counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.block import Ints
+from tidegauge.errors import Rejected
+from tidegauge.events import IDS, LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder
+from tidegauge.explain import UNREADABLE
+from tidegauge.records import Label, Prediction, Time
+
+Message = TypeVar("Message", Prediction, Label)
+Values = Sequence[bytes | None]
+
+_NUMBERS = frozenset({int, float, NoneType})
+
+
+@dataclass(slots=True)
+class Intake(Generic[Message]):
+    """The events of messages [n] that may be used [m]."""
+
+    places: Ints  # [m] among the messages
+    events: list[Message]  # [m]
+    at_ms: Ints  # [m]
+    rejected: dict[int, Rejected]  # the other n - m, by place
+
+    def move(self, places: Ints) -> None:
+        """Let the messages [n] be those at these places [n] among others."""
+        self.places = places[self.places]
+        self.rejected = {int(places[place]): reason for place, reason in self.rejected.items()}
+
+    def reject(self, reasons: dict[int, Rejected]) -> None:
+        """Take events out, by place among the messages."""
+        if reasons:
+            kept = np.isin(self.places, list(reasons), invert=True)
+            self.events = [event for event, keep in zip(self.events, kept.tolist(), strict=True) if keep]
+            self.places, self.at_ms = self.places[kept], self.at_ms[kept]
+            self.rejected |= reasons
+
+
+def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Prediction]:
+    """Return the predictions in messages [n] of records with these times [n]."""
+    exact = decoder.prediction_record
+    taken = _read(decoder, decoder.prediction_json.decode, exact, values)
+    segments = _lengths(event.segments for event in taken.events)
+    many = np.flatnonzero(segments > decoder.most_segments).tolist()
+    _look_closer(taken, exact, values, [*_long_ids(decoder, Prediction, taken.events), *many])
+    times = [event.predicted_at for event in taken.events]
+    _read_times(taken, decoder, times, record_times_ms, PREDICTED_AT)
+    return taken
+
+
+def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Label]:
+    """Return the labels in messages [n] of records with these times [n]."""
+    exact = decoder.label_record
+    taken = _read(decoder, decoder.label_json.decode, exact, values)
+    _look_closer(taken, exact, values, _long_ids(decoder, Label, taken.events))
+    times = [event.labelled_at for event in taken.events]
+    _read_times(taken, decoder, times, record_times_ms, LABELLED_AT)
+    return taken
+
+
+def _read(
+    decoder: Decoder,
+    decode: Callable[[bytes], Message],
+    exact: Callable[[bytes | None], Message],
+    values: Values,
+) -> Intake[Message]:
+    """Return what the messages say; of short ones, all that their types allow."""
+    short, places, events, rejected = decoder.short_message, [], [], {}
+    for place, value in enumerate(values):
+        try:
+            event = decode(value) if value and len(value) <= short else exact(value)
+        except UNREADABLE:
+            rejected[place] = _reason(exact, value)
+        except Rejected as reason:
+            rejected[place] = reason
+        else:
+            places.append(place)
+            events.append(event)
+    return Intake(np.array(places, np.int64), events, np.zeros(len(places), np.int64), rejected)
+
+
+def _reason(exact: Callable[[bytes | None], Any], value: bytes | None) -> Rejected:
+    try:
+        exact(value)
+    except Rejected as reason:
+        return reason
+    raise AssertionError("the decoder reads what its own types do not allow")
+
+
+def _long_ids(decoder: Decoder, shape: type[Any], events: Sequence[Any]) -> list[int]:
+    """Return the indices of events with an id that may be too long."""
+    found: list[int] = []
+    for name in IDS[shape]:
+        lengths = _lengths([getattr(event, name) or "" for event in events])
+        found += np.flatnonzero(lengths > decoder.short_id).tolist()
+    return found
+
+
+def _lengths(items: Iterable[Any]) -> Ints:
+    return np.fromiter(map(len, items), np.int64)
+
+
+def _look_closer(
+    taken: Intake[Message], exact: Callable[[bytes | None], Message], values: Values, suspects: list[int]
+) -> None:
+    """Reject those at these indices that the decoder refuses."""
+    reasons = {}
+    for place in taken.places[suspects].tolist() if suspects else ():
+        try:
+            exact(values[place])
+        except Rejected as reason:
+            reasons[place] = reason
+    taken.reject(reasons)
+
+
+def _read_times(
+    taken: Intake[Message], decoder: Decoder, times: list[Time], record_times_ms: Ints, path: str
+) -> None:
+    """Fill in the times, and reject the events whose time may not be."""
+    of_records = record_times_ms[taken.places]
+    taken.at_ms, sure = _numbers_ms(times, of_records, decoder.future_ms)
+    reasons = {}
+    for index in np.flatnonzero(~sure).tolist():
+        try:
+            taken.at_ms[index] = decoder.time_ms(times[index], int(of_records[index]), path)
+        except Rejected as reason:
+            reasons[int(taken.places[index])] = reason
+    taken.reject(reasons)
+
+
+def _numbers_ms(times: list[Time], of_records: Ints, future_ms: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return times [m] in ms where they are numbers that may be, and where that is so [m]."""
+    nothing = np.zeros(len(times), np.int64), np.zeros(len(times), np.bool_)
+    if not set(map(type, times)) <= _NUMBERS:
+        return nothing
+    try:
+        numbers: Any = np.array(times, np.float64)
+    except OverflowError:
+        return nothing
+    absent = np.isnan(numbers)
+    with np.errstate(over="ignore"):
+        at_ms = np.rint(np.where(np.abs(numbers) >= LEAST_MS_NUMBER, numbers, numbers * 1_000))
+    at_ms = np.where(absent, of_records, at_ms)
+    sure = (at_ms >= 0) & (at_ms <= LAST_MS)
+    sure &= absent | (of_records < 0) | (of_records >= at_ms - future_ms)
+    return np.where(sure, at_ms, 0).astype(np.int64), sure

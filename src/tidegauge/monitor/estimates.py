@@ -1,0 +1,298 @@
+"""How good the models probably are, before their labels come: estimates of every version over every window.
+
+Predictions fill score bins by window, labels a calibration: the first ones its reference, later ones its
+live part. An hour's predictions are a cohort: when the hour is over its estimate is written down, and when
+its labels have come it is compared with what was realised. Segments have no estimates of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import Block, Floats, Ints
+from tidegauge.config import Settings, duration_ms
+from tidegauge.estimate import classification, track
+from tidegauge.estimate.calibration import Calibration, blend, finer, monotone
+from tidegauge.metrics.value import Value, normal_quantile
+from tidegauge.monitor.featured import Featured
+from tidegauge.monitor.ledger import HISTORY_PANE_MS
+from tidegauge.monitor.quality import Quality
+from tidegauge.monitor.roster import OTHER, Expansion, Roster
+from tidegauge.monitor.scored import OTHERS, OWN, SCORE, Scored, scored
+from tidegauge.windows import PaneTable
+
+COHORT = "1h"  # the window under which the estimator's own error stands
+_ROWS = ("accuracy", "mae")  # one of them counts every outcome
+_FOREVER_MS = 1 << 62
+_HOUR_BITS = 42  # hours since the epoch, of any time in ms that 63 bits hold
+_OPEN_COHORTS = 3  # hours that still take predictions
+_WEIGHT, _SQUARES = 0, 1  # halves of a labelled row of cells
+
+Cohort = dict[str, Value]
+
+
+class Estimates:
+    """Estimated metrics of versions, and how good the estimates were."""
+
+    def __init__(self, settings: Settings, roster: Roster, quality: Quality) -> None:
+        self._settings = settings.estimates
+        self._most_names = 2 * settings.monitor.classes
+        self._bins = bins = settings.monitor.score_bins
+        self._z = normal_quantile(settings.monitor.confidence)
+        self._roster, self._quality = roster, quality
+        panes = settings.monitor.panes
+        widths = {name: duration_ms(name) for name in settings.monitor.time_windows}
+        self._longest_ms = max(widths.values(), default=HISTORY_PANE_MS)
+        self._windows = {name: PaneTable(bins, ms // panes, panes) for name, ms in widths.items()}
+        self._cohorts = PaneTable(bins, HISTORY_PANE_MS, _OPEN_COHORTS)
+        self._reference = PaneTable(2 * bins, _FOREVER_MS, 1)
+        self._live = PaneTable(2 * bins, 1, 2)  # its time is the epoch: this one and the one before
+        self._labelled: dict[int, int] = {}  # version's series -> labelled rows so far
+        self._names: dict[int, dict[str, int]] = {}  # version's series -> name -> row of the tables
+        self._name_count = 0
+        self._featured = Featured(settings, roster)
+        self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
+        self._due: set[int] = set()  # versions with predictions since `advance`
+        self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
+        self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
+
+    def predictions(self, block: Block, expansion: Expansion) -> None:
+        """Count the prediction rows of a block."""
+        if not self._settings.enabled:
+            return
+        rows = block.predictions
+        at_ms, watermark_ms = rows.predicted_at_ms, self._roster.watermarks(expansion.model)
+        for found in scored(block, rows, rows.number, rows.text, self._bins):
+            row = found.row
+            numbers = self._numbers(expansion.version[row], found)
+            index, amount = found.bin[:, None], np.ones((len(row), 1))
+            for table in (*self._windows.values(), self._cohorts):
+                table.add(numbers, at_ms[row], watermark_ms[row], index, amount)
+        self._featured.predictions(block, expansion)
+        for key in np.unique(expansion.version << _HOUR_BITS | at_ms // HISTORY_PANE_MS).tolist():
+            hours = self._open.setdefault(key >> _HOUR_BITS, set())
+            hours.add(key & ((1 << _HOUR_BITS) - 1))
+            self._due.add(key >> _HOUR_BITS)
+
+    def outcomes(self, block: Block, expansion: Expansion) -> None:
+        """Refresh the calibrations with the outcome rows of a block."""
+        if not self._settings.enabled:
+            return
+        rows = block.outcomes
+        versions, inverse = np.unique(expansion.version, return_inverse=True)
+        epochs = [self._epoch(series) for series in versions.tolist()]
+        epoch = np.array(epochs, np.int64)[inverse]
+        for found in scored(block, rows, rows.label_number, rows.label_text, self._bins):
+            row = found.row
+            numbers = self._numbers(expansion.version[row], found)
+            index = found.bin[:, None] + np.array([0, self._bins], np.int32)
+            weight = rows.weight[row]
+            amount = np.stack((weight, weight * weight), axis=1) * rows.sign[row, None]
+            first = epoch[row] < 0
+            zeros = np.zeros(int(first.sum()), np.int64)
+            self._reference.add(numbers[first], zeros, zeros, index[first], amount[first])
+            later = ~first
+            now = epoch[row][later]
+            self._live.add(numbers[later], now, now, index[later], amount[later])
+        self._featured.outcomes(block, expansion)
+        fresh = np.bincount(inverse, (rows.revision == 0) & (rows.sign > 0), len(versions))
+        for series, count in zip(versions.tolist(), fresh.tolist(), strict=True):
+            self._labelled[series] = self._labelled.get(series, 0) + int(count)
+
+    def advance(self) -> None:
+        """Write down the estimates of hours that are over, and judge cohorts whose labels have come."""
+        for series in sorted(self._due):
+            hours = self._open[series]
+            now = self._roster.watermark(series) // HISTORY_PANE_MS
+            over = sorted(hour for hour in hours if hour < now)
+            if not over:
+                continue
+            curves = self._curves(series)
+            for hour in over:
+                hours.discard(hour)
+                at_ms = hour * HISTORY_PANE_MS
+                said = self._estimate(series, self._cohorts, at_ms, curves)
+                said |= self._featured.cohort(series, at_ms, self._z) if self._ready(series) else {}
+                if any(value.value is not None for value in said.values()):
+                    self._said.setdefault(series, {})[hour] = said
+            self._judge(series, now)
+        self._due.clear()
+
+    def values(self, series: int) -> dict[str, dict[str, Value]]:
+        """Return by window the estimated metrics of a version, and how good they were; empty without any."""
+        curves = self._curves(series)
+        watermark_ms = self._roster.watermark(series)
+        found: dict[str, dict[str, Value]] = {COHORT: {}}
+        for name, table in self._windows.items() if self._ready(series) else ():
+            found[name] = self._estimate(series, table, watermark_ms, curves)
+            found[name] |= self._featured.losses(series, name, self._z)
+            found[name] |= self._weighted(series, name) if found[name] else {}
+        cohorts = self._judged.get(series, [])
+        for metric in sorted({name for cohort in cohorts for name in cohort}):
+            judged = [cohort[metric] for cohort in cohorts if metric in cohort]
+            found[COHORT] |= track.errors(metric, judged, self._z)
+        return {window: values for window, values in found.items() if values}
+
+    def forget(self, series: int) -> None:
+        """Drop what was counted of a version; its next labels are a new reference."""
+        for number in self._names.get(series, {}).values():
+            for table in (*self._windows.values(), self._cohorts, self._reference, self._live):
+                table.forget(number)
+        self._featured.forget(series)
+        for kept in (self._labelled, self._open, self._said, self._judged):
+            kept.pop(series, None)
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain state."""
+        return {
+            "names": list(self._names.items()),
+            "tables": {name: table.state() for name, table in self._tables().items()},
+            "labelled": list(self._labelled.items()),
+            "open": [[series, sorted(hours)] for series, hours in self._open.items()],
+            "said": [
+                [series, [[hour, dict(said)] for hour, said in hours.items()]]
+                for series, hours in self._said.items()
+            ],
+            "judged": list(self._judged.items()),
+            "featured": self._featured.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state()` returned; windows no longer set are left out."""
+        self._names = {series: dict(names) for series, names in state["names"]}
+        self._name_count = sum(len(names) for names in self._names.values())
+        for name, table in self._tables().items():
+            if name in state["tables"]:
+                table.restore(state["tables"][name])
+        self._labelled = dict(state["labelled"])
+        self._open = {series: set(hours) for series, hours in state["open"]}
+        self._said = {
+            series: {hour: {name: Value(*value) for name, value in said.items()} for hour, said in hours}
+            for series, hours in state["said"]
+        }
+        self._judged = {
+            series: [{name: track.Judged(*one) for name, one in cohort.items()} for cohort in cohorts]
+            for series, cohorts in state["judged"]
+        }
+
+        self._featured.restore(state["featured"])
+
+    def _tables(self) -> dict[str, PaneTable]:
+        kept = {"cohorts": self._cohorts, "reference": self._reference, "live": self._live}
+        return kept | {f"window/{name}": table for name, table in self._windows.items()}
+
+    def _epoch(self, series: int) -> int:
+        """Return which epoch the next labels of a version belong to; -1 while they are its reference."""
+        later = self._labelled.get(series, 0) - self._settings.reference_outcomes
+        return later // self._settings.live_outcomes if later >= 0 else -1
+
+    def _numbers(self, series: Ints, found: Scored) -> Ints:
+        size = len(found.names)
+        keys, place = np.unique(series * size + found.name, return_inverse=True)
+        numbers = [self._number(key // size, found.names[key % size]) for key in keys.tolist()]
+        return np.array(numbers, np.int64)[place]
+
+    def _number(self, series: int, name: str) -> int:
+        names = self._names.setdefault(series, {})
+        if name not in names and len(names) >= self._most_names:
+            name = f"{name.partition(':')[0]}:{OTHER}"
+        if name not in names:
+            names[name] = self._name_count
+            self._name_count += 1
+        return names[name]
+
+    def _curves(self, series: int) -> dict[str, Calibration | None]:
+        """Return the calibration of each class of a version; of two classes that of the positive one."""
+        if not self._ready(series):
+            return {}
+        return {name: monotone(self._calibration(series, name)) for name in self._classes(series)}
+
+    def _calibration(self, series: int, name: str) -> Floats:
+        """Return the labelled cells [3, bins] of a class."""
+        epoch = max(self._epoch(series), 0)
+        parts = []
+        for table, now in ((self._reference, 0), (self._live, epoch)):
+            sums = self._sums(series, table, now)
+            own, other = _of_class(sums, name, self._is_binary(series))
+            parts.append(np.stack(((own + other)[_WEIGHT], own[_WEIGHT], (own + other)[_SQUARES])))
+        return blend(parts[0], parts[1], float(self._settings.live_outcomes))
+
+    def _estimate(
+        self, series: int, table: PaneTable, at_ms: int, curves: dict[str, Calibration | None]
+    ) -> dict[str, Value]:
+        """Return the estimates of the rows that a table has at a time; of cohorts, those of that hour."""
+        if not curves:
+            return {}
+        sums = self._sums(series, table, at_ms)
+        two = self._is_binary(series)
+        pairs = [_of_class(sums, name, two) for name in curves]
+        own = np.array([mine[0] for mine, _ in pairs])
+        other = np.array([rest[0] for _, rest in pairs])
+        if two:
+            return classification.binary(own[0], other[0], next(iter(curves.values())), self._z)
+        return classification.multiclass(own, other, list(curves.values()), self._z)
+
+    def _ready(self, series: int) -> bool:
+        return self._labelled.get(series, 0) >= self._settings.min_outcomes
+
+    def _weighted(self, series: int, window: str) -> dict[str, Value]:
+        """Return estimates with a calibration weighted by features, and how many labels are like the window.
+
+        Undefined where too few labelled rows are like the window's: then nothing is known of them.
+        """
+        found = self._featured.weighted(series, window)
+        if found is None:
+            return {}
+        (name,) = self._classes(series)
+        sums = self._sums(series, self._windows[window], self._roster.watermark(series))
+        own, other = (cells[0] for cells in _of_class(sums, name, two=True))
+        curve = monotone(found.cells) if found.supported else None
+        values = classification.binary(own, other, finer(curve, self._bins) if curve else None, self._z)
+        support = Value(found.share, round(float((own + other).sum())), None, None)
+        return {f"{metric}.weighted": value for metric, value in values.items()} | {"support": support}
+
+    def _sums(self, series: int, table: PaneTable, at_ms: int) -> dict[str, Floats]:
+        """Return the cells of a table [halves, bins] by name."""
+        found = {}
+        for name, number in self._names.get(series, {}).items():
+            pane = table.pane(number, at_ms) if table is self._cohorts else table.window(number, at_ms)
+            cells = np.zeros(table.width) if pane is None else pane
+            found[name] = cells.reshape(-1, self._bins)
+        return found
+
+    def _classes(self, series: int) -> list[str]:
+        state = self._roster.models[self._roster.series_model[series]]
+        if state.task == "binary" and len(state.classes) == 2:
+            return [state.classes[state.positive_code]]
+        return state.classes if state.task == "multiclass" else []
+
+    def _is_binary(self, series: int) -> bool:
+        return self._roster.models[self._roster.series_model[series]].task == "binary"
+
+    def _judge(self, series: int, now: int) -> None:
+        """Compare what was said of a version's hours with what was realised, where it is complete."""
+        said = self._said.get(series, {})
+        oldest = now - self._longest_ms // HISTORY_PANE_MS + 1
+        for hour in sorted(said):
+            realised = self._quality.history(series, hour * HISTORY_PANE_MS, {*said[hour], *_ROWS})
+            labels = max((realised[name].n for name in _ROWS if name in realised), default=0)
+            share = labels / max(value.n for value in said[hour].values())
+            if share < self._settings.mature_share and hour > oldest:
+                continue
+            cohort = track.judge(said.pop(hour), realised)
+            if cohort and share >= self._settings.mature_share / 2:
+                self._judged.setdefault(series, []).append(cohort)
+                del self._judged[series][: -self._settings.cohorts]
+
+
+def _of_class(sums: dict[str, Floats], name: str, two: bool) -> tuple[Floats, Floats]:
+    """Return the cells of rows of a class and of the rest; a lone score is that of the positive of two."""
+    empty = np.zeros_like(next(iter(sums.values()))) if sums else np.zeros((1, 1))
+    own, other = sums.get(f"{OWN}:{name}", empty), sums.get(f"{OTHERS}:{name}", empty)
+    for key, cells in sums.items() if two else ():
+        kind, _, of = key.partition(":")
+        if kind == SCORE:
+            own, other = (own + cells, other) if of == name else (own, other + cells)
+    return own, other

@@ -1,0 +1,182 @@
+"""A batch of both topics, decoded: what the window is asked, and what the rows are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tidegauge import intake
+from tidegauge.block import Ints, Labelled
+from tidegauge.errors import Rejected
+from tidegauge.events import Decoder
+from tidegauge.intake import Intake
+from tidegauge.join import (
+    Answers,
+    Arrivals,
+    Side,
+    answers,
+    keys_of,
+    pack_answers,
+    pack_context,
+    pack_labelled,
+    pack_labels,
+    unpack_context,
+)
+from tidegauge.ports import Partition, Record
+from tidegauge.records import Label, Prediction
+
+_MOST_CONTEXTS = 100_000  # remembered; beyond it all are learnt anew
+
+
+class Context(NamedTuple):
+    """Whose a prediction is."""
+
+    model_id: str
+    model_version: str
+    segments: tuple[tuple[str, str], ...]  # sorted
+
+
+class Contexts:
+    """Numbers for the contexts of predictions; `admit` raises Rejected for a version that is too many."""
+
+    def __init__(self, admit: Callable[[str, str], None]) -> None:
+        self._admit = admit
+        self._forget()
+
+    def _forget(self) -> None:
+        self.all: list[Context] = []
+        self.packed: list[bytes] = []
+        self._by_bytes: dict[bytes, int] = {}
+        self._by_fields: dict[tuple[object, ...], int] = {}
+
+    def begin(self) -> None:
+        """Forget all where they have become too many; numbers of before mean nothing then."""
+        if len(self._by_fields) > _MOST_CONTEXTS or len(self._by_bytes) > _MOST_CONTEXTS:
+            self._forget()
+
+    def of_events(self, events: Sequence[Prediction]) -> tuple[Ints, dict[int, Rejected]]:
+        """Return the numbers of the contexts of predictions [n], and why some may have none, by index."""
+        fields = [
+            (event.model_id, event.model_version, *event.segments.items())
+            if event.segments
+            else (event.model_id, event.model_version)
+            for event in events
+        ]
+        rejected: dict[int, Rejected] = {}
+        if not all(map(self._by_fields.__contains__, fields)):
+            for index, (event, each) in enumerate(zip(events, fields, strict=True)):
+                try:
+                    self._learn(event, each)
+                except Rejected as reason:
+                    rejected[index] = reason
+        numbers = [self._by_fields.get(each, -1) for each in fields]
+        return np.array(numbers, np.int64), rejected
+
+    def of_packed(self, contexts: Sequence[bytes]) -> Ints:
+        """Return the numbers of contexts that come from the window [n]."""
+        for context in dict.fromkeys(contexts):
+            if context not in self._by_bytes:
+                self._add(Context(*unpack_context(context)), context)
+        return np.fromiter(map(self._by_bytes.__getitem__, contexts), np.int64, len(contexts))
+
+    def _learn(self, event: Prediction, fields: tuple[object, ...]) -> None:
+        if fields in self._by_fields:
+            return
+        self._admit(event.model_id, event.model_version)
+        found = Context(event.model_id, event.model_version, tuple(sorted(event.segments.items())))
+        packed = pack_context(*found)
+        number = self._by_bytes.get(packed)
+        self._by_fields[fields] = self._add(found, packed) if number is None else number
+
+    def _add(self, context: Context, packed: bytes) -> int:
+        number = self._by_bytes[packed] = len(self.all)
+        self.all.append(context)
+        self.packed.append(packed)
+        return number
+
+
+class Batch(NamedTuple):
+    """Records [n] of both topics, decoded."""
+
+    records: Sequence[Record]
+    sources: list[Partition]
+    source: Ints  # [n] places in sources
+    predictions: Intake[Prediction]
+    contexts: Ints  # [predictions] numbers of their contexts
+    answers: Answers  # [predictions]
+    arrivals: Arrivals  # [n]
+    sizes: Ints  # [n] bytes
+    rejected: dict[int, Rejected]  # by place
+
+    def reached(self) -> dict[Partition, int | None]:
+        """Return the newest time of each source, None where every event of it was rejected."""
+        used, at_ms = ~self.arrivals.rejected, self.arrivals.at_ms
+        reached: dict[Partition, int | None] = {}
+        for number, source in enumerate(self.sources):
+            times = at_ms[used & (self.source == number)]
+            reached[source] = int(times.max()) if len(times) else None
+        return reached
+
+
+def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:
+    """Return the records [n], decoded."""
+    contexts.begin()
+    topics, partitions, offsets, times, _, values = zip(*records, strict=True) if records else ((),) * 6
+    sources, source = _sources(topics, partitions)
+    times_ms = np.array(times, np.int64)
+    side = np.array([sides[topic] for topic, _ in sources], np.uint8)[source]
+    of_predictions, of_labels = (np.flatnonzero(side == each) for each in Side)
+
+    predictions = intake.predictions(decoder, _at(values, of_predictions), times_ms[of_predictions])
+    numbers, refused = contexts.of_events(predictions.events)
+    predictions.reject({int(predictions.places[index]): reason for index, reason in refused.items()})
+    numbers = numbers[numbers >= 0]
+    found = _answers(predictions.events, [contexts.packed[number] for number in numbers.tolist()])
+    labels = intake.labels(decoder, _at(values, of_labels), times_ms[of_labels])
+    predictions.move(of_predictions)
+    labels.move(of_labels)
+
+    count = len(records)
+    names, payloads = [""] * count, [b""] * count
+    at_ms, rejected = np.zeros(count, np.int64), np.ones(count, np.bool_)
+    both: tuple[tuple[Intake[Any], list[bytes]], ...] = (
+        (predictions, pack_answers(found)),
+        (labels, _packed_labels(labels.events)),
+    )
+    for taken, packed in both:
+        for place, event, payload in zip(taken.places.tolist(), taken.events, packed, strict=True):
+            names[place], payloads[place] = event.prediction_id, payload
+        at_ms[taken.places], rejected[taken.places] = taken.at_ms, False
+    columns = np.array(partitions, np.int64), np.array(offsets, np.int64), at_ms
+    arrivals = Arrivals(side, keys_of(names), *columns, payloads, names, rejected)
+    reasons = predictions.rejected | labels.rejected
+    sizes = np.array([len(value or b"") for value in values], np.int64)
+    return Batch(records, sources, source, predictions, numbers, found, arrivals, sizes, reasons)
+
+
+def _sources(topics: Sequence[str], partitions: Sequence[int]) -> tuple[list[Partition], Ints]:
+    """Return the sources there are, and which of them each record [n] comes from."""
+    pairs = list(zip(topics, partitions, strict=True))
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(pairs))}
+    return list(numbers), np.fromiter(map(numbers.__getitem__, pairs), np.int64, len(pairs))
+
+
+def _at(values: Sequence[bytes | None], places: Ints) -> Sequence[bytes | None]:
+    return values if len(places) == len(values) else [values[place] for place in places.tolist()]
+
+
+def _answers(events: Sequence[Prediction], contexts: Sequence[bytes]) -> Answers:
+    return answers(
+        contexts,
+        [event.prediction for event in events],
+        [event.prediction_proba for event in events],
+        [event.value for event in events],
+    )
+
+
+def _packed_labels(events: Sequence[Label]) -> list[bytes]:
+    if any(event.kpis or event.weight != 1 for event in events):
+        return [pack_labelled(Labelled(event.label, event.weight, event.kpis)) for event in events]
+    return pack_labels([event.label for event in events])

@@ -1,0 +1,68 @@
+"""Rows that wait until their series has some: what is done series by series is done for many rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import Floats, Ints
+from tidegauge.windows.columns import Runs, grown, smallest
+
+
+class Backlog:
+    """Up to `hold` rows [columns] of each series, in the order of arrival.
+
+    >>> backlog = Backlog(hold=2, columns=1)
+    >>> rows = np.array([[0.1], [0.2], [0.3]])
+    >>> backlog.add(Runs(np.array([5, 6, 5])), rows).tolist()
+    [5]
+    >>> backlog.take(5)[:, 0].tolist(), backlog.take(5)[:, 0].tolist()
+    ([0.1, 0.3], [])
+    """
+
+    def __init__(self, hold: int, columns: int) -> None:
+        self.hold = hold
+        self._rows: Floats = np.zeros((0, hold, columns))
+        self.count: Ints = np.zeros(0, np.int64)  # by series
+
+    def fits(self, runs: Runs) -> Any:
+        """Return which of the series [s] have room for their rows."""
+        self._reach(runs)
+        return self.count[runs.series] + runs.sizes <= self.hold
+
+    def add(self, runs: Runs, rows: Floats) -> Ints:
+        """Append rows [n, columns], for which there is room; return the series that are full now."""
+        self._reach(runs)
+        series = runs.series[runs.place]
+        self._rows[series, self.count[series] + runs.rank] = rows
+        self.count[runs.series] += runs.sizes
+        full: Ints = runs.series[self.count[runs.series] == self.hold]
+        return full
+
+    def take(self, series: int) -> Floats:
+        """Return the rows [n, columns] of a series, which has none afterwards."""
+        if series >= len(self.count):
+            return np.zeros((0, self._rows.shape[2]))
+        rows = self._rows[series, : self.count[series]].copy()
+        self.count[series] = 0
+        return rows
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain state."""
+        series = np.flatnonzero(self.count)
+        counts = self.count[series]
+        runs = Runs(np.repeat(series, counts))
+        rows = self._rows[runs.series[runs.place], runs.rank]
+        columns = [smallest(rows[:, column]) for column in range(rows.shape[1])]
+        return {"series": series, "counts": counts, "columns": columns}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state()` returned."""
+        if len(state["series"]):
+            rows = np.stack(state["columns"], axis=1).astype(np.float64)
+            self.add(Runs(np.repeat(state["series"], state["counts"])), rows)
+
+    def _reach(self, runs: Runs) -> None:
+        size = int(runs.series.max(initial=-1)) + 1
+        self.count, self._rows = grown(self.count, size, 0), grown(self._rows, size, 0)

@@ -1,0 +1,142 @@
+"""The monitor stage by a clock that only its store moves: what goes out when, and that all of it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.monitor.streams import binary, blocks
+from tidegauge.adapters import block_codec
+from tidegauge.config import Settings
+from tidegauge.ports import Answer, Ownership, Record, Snapshot, Writes
+from tidegauge.stages.monitor import MonitorStage
+
+TOPIC = Settings().topics.observations
+MODELS = 40
+SECONDS_A_SERIES = 0.004  # to write it
+
+
+@dataclass
+class World:
+    """A topic with one partition, a store that takes its time, and the clock."""
+
+    waiting: list[list[Record]]
+    seconds: float = 100.0
+    published: list[tuple[float, float, set[str]]] = field(default_factory=list)  # from, to, keys
+    saved: list[float] = field(default_factory=list)
+    ownership: Ownership | None = None
+    gained: bool = False
+
+    def join(self, ownership: Ownership) -> Any:
+        self.ownership = ownership
+        return self
+
+    def take(self, count: int, seconds: float) -> list[Record]:
+        assert self.ownership is not None
+        if not self.gained:
+            self.ownership.gained([(TOPIC, 0)])
+            self.gained = True
+        self.seconds += seconds
+        return self.waiting.pop(0) if self.waiting else []
+
+    def keep(self, call: Callable[[], Answer], rest: Callable[[float], None]) -> Answer:
+        return call()
+
+    def rest(self, seconds: float) -> None:
+        raise AssertionError("no server is away")
+
+    def bounds(self, partition: tuple[str, int]) -> tuple[int, int]:
+        return 0, 0
+
+    def commit(self, next_offsets: dict[tuple[str, int], int]) -> bool:
+        return True
+
+    def close(self) -> None:
+        assert self.ownership is not None
+        self.ownership.given_up([(TOPIC, 0)])
+
+    def flush(self, seconds: float) -> None: ...
+    def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int = -1) -> None: ...
+    def add_members(self, key: str, members: list[str]) -> None: ...
+
+    def claim(self, partition: int) -> int:
+        return 1
+
+    def load(self, partition: int) -> Snapshot | None:
+        return None
+
+    def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
+        self.seconds += 1.0
+        self.saved.append(self.seconds)
+        return True
+
+    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+        found = {key for key in writes if key.startswith("tg:metrics:")}
+        started = self.seconds
+        self.seconds += SECONDS_A_SERIES * len(found)
+        if found:
+            self.published.append((started, self.seconds, found))
+        return True
+
+
+def stage(world: World) -> MonitorStage:
+    any_world: Any = world
+    return MonitorStage(Settings(), world.join, any_world, any_world, any_world, lambda: world.seconds)
+
+
+def records(rounds: int) -> list[list[Record]]:
+    """Return blocks, each with an outcome of every model, one to a batch."""
+    stream = [one for i in range(MODELS * rounds) for one in binary(1, i, i * 1_000, model=f"m{i % MODELS}")]
+    return [
+        [Record(TOPIC, 0, offset, 0, None, block_codec.encode(block))]
+        for offset, block in enumerate(blocks(stream, MODELS))
+    ]
+
+
+def test_a_busy_stage_rests_four_times_as_long_as_a_piece_took_and_no_model_is_left_behind() -> None:
+    world = World(records(rounds=60))
+    running = stage(world)
+    while world.waiting:
+        running.step()
+    for (started, ended, _), (following, _, _) in zip(world.published, world.published[1:], strict=False):
+        assert following - ended >= min(3.9 * (ended - started), Settings().monitor.publish_seconds) - 0.021
+    count = {f"tg:metrics:m{i}:v1": 0 for i in range(MODELS)}
+    for _, _, found in world.published:
+        for key in found:
+            count[key] += 1
+    assert min(count.values()) > 0
+    assert max(count.values()) - min(count.values()) <= 1
+
+
+def test_a_quiet_stage_publishes_what_is_left_and_then_nothing() -> None:
+    world = World(records(rounds=1))
+    running = stage(world)
+    for _ in range(30):
+        running.step()
+    assert set().union(*(found for _, _, found in world.published)) == {
+        f"tg:metrics:m{i}:v1" for i in range(MODELS)
+    }
+    before = len(world.published)
+    for _ in range(30):
+        running.step()
+    assert len(world.published) == before
+
+
+def test_a_stage_that_leaves_publishes_everything_first() -> None:
+    world = World(records(rounds=1))
+    running = stage(world)
+    running.step()
+    running.close(failed=False)
+    assert sum(len(found) for _, _, found in world.published) == MODELS
+
+
+def test_snapshots_take_at_most_a_twentieth_of_the_time() -> None:
+    world = World(records(rounds=40))
+    running = stage(world)
+    for _ in range(40):
+        running.step()
+        world.seconds += 2.0
+    assert len(world.saved) > 2
+    gaps = [after - before for before, after in zip(world.saved, world.saved[1:], strict=False)]
+    assert min(gaps) >= 20.0
