@@ -112,8 +112,8 @@ def estimates(_figures: Path | None) -> Figures:
     """Performance before labels, where that part of the benchmark is there."""
     if find_spec("benchmarks.detection.estimates") is None:
         return {}
-    found: Figures = import_module("benchmarks.detection.estimates").figures()
-    return found
+    found = import_module("benchmarks.detection.estimates").figures()
+    return {name: f"{value:.4f}" for name, value in found.items()}
 
 
 def cost(_figures: Path | None) -> Figures:
