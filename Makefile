@@ -17,7 +17,7 @@ DEV_READY := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint types contracts unit integration faults faults-long bench fuzz fmt clean
+.PHONY: help venv demo test lint types contracts unit integration faults faults-long bench detection fuzz fmt clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ faults-long: $(DEV_READY) ## The same at random for an hour and at least 200 kil
 
 bench: $(DEV_READY) ## Product, peers and limit on the same events: half an hour, or minutes with QUICK=1
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+detection: $(DEV_READY) ## How often the detectors cry for nothing, and how soon they find what is there
+	$(BIN)/python -m benchmarks.detection --figures docs/figures
 
 fuzz: $(DEV_READY) ## Ten million broken messages for every decoder: about ten minutes (FUZZ_ARGS="--seed 7")
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)

@@ -134,9 +134,16 @@ class Rule(Section, frozen=True):
 
 
 class Drift(Section, frozen=True):
-    detectors: tuple[str, ...] = ("adwin",)  # on the error of each series, by river's name in lower case
+    days_per_false_alarm: Annotated[float, Meta(gt=0)] = 30.0  # of a version, by e_sr and e_d_bh together
+    detectors: tuple[str, ...] = ("e_sr",)  # on the error of each series: e_sr, or river's in lower case
+    reference_outcomes: Positive = 1_000  # first outcomes of a series, which e_sr learns healthy errors from
+    direction: Literal["worse", "both"] = "worse"  # of a change of the error that e_sr looks for
+    tolerance: Annotated[float, Meta(ge=0, lt=1)] = (
+        0.0  # rise of the error, or of its loss, that e_sr lets be
+    )
+    features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
-    resolve_after: Positive = 1_000  # outcomes without a new change that resolve a detector's alarm
+    resolve_after: Positive = 1_000  # outcomes, or rows, without a new change that resolve an alarm
     psi_threshold: Annotated[float, Meta(gt=0)] = 0.2
     bins: Annotated[int, Meta(ge=2, le=200)] = 10  # quantile bins of a numeric feature
     reference_rows: Positive = 5_000  # first rows of a version that freeze the bins

@@ -137,7 +137,7 @@ def test_check_config_as_json_is_one_object_without_secrets(tmp_path: Path, caps
     [
         ('[[rules]]\nmetric = "f2"', "rules[0].metric: expected a metric, got 'f2'"),
         ('[[rules]]\nmetric = "mae"', "rules[0].factor"),
-        ('[drift]\ndetectors = ["adwinn"]', "drift.detectors: expected one of adwin"),
+        ('[drift]\ndetectors = ["adwinn"]', "drift.detectors: expected one of e_sr, adwin"),
         ('[models.a]\ntask = "regression"\ndetectors = ["ddm"]', "models.a.detectors: 'ddm' needs errors"),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_binary_detector_on_a_regression_stops_the_start_and_names_what_fits(n
 
 
 def test_an_unknown_detector_stops_the_start_and_names_the_known():
-    with pytest.raises(ConfigError, match=r"models\.x\.detectors: expected one of adwin.*'adwinn'"):
+    with pytest.raises(ConfigError, match=r"models\.x\.detectors: expected one of e_sr, adwin.*'adwinn'"):
         detectors.check(["adwinn"], binary_errors=True, key="models.x.detectors")
 
 

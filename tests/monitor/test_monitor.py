@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -347,6 +348,64 @@ def test_a_feature_that_moves_is_a_data_drift_and_one_that_stays_is_none():
     assert {alert.evidence.feature for alert in drifted} == {"age"}
     fields = written(monitor, "tg:drift:churn:v1")
     assert (fields["age.psi.verdict"], fields["income.psi.verdict"]) == ("drift", "stable")
+    assert json.loads(fields["shift.moved"]) == ["age"]
+
+
+def test_evidence_against_features_survives_a_restart():
+    random = np.random.default_rng(25)
+    stream = [
+        replace(one, features={"age": random.normal(0 if i < 700 else 0.6), "plan": "ab"[random.integers(2)]})
+        for i, one in enumerate(binary(2_000, seed=25))
+    ]
+    first, second = Monitor(SETTINGS), Monitor(SETTINGS)
+    parts = list(blocks(stream, 64))
+    for block in parts[:12]:
+        first.observe(block)
+    second.restore(block_codec.unpack(block_codec.pack(first.state())))
+    told = [[alert for block in parts[12:] for alert in one.observe(block)] for one in (first, second)]
+    assert told[0] == told[1]
+    assert "age" in {alert.evidence.feature for alert in told[0]}
+
+
+@pytest.mark.parametrize("features", ["psi", "none"])
+def test_what_raises_alarms_on_features_can_be_chosen(features):
+    random = np.random.default_rng(19)
+    stream = [
+        replace(one, features={"age": random.normal(0 if i < 2_000 else 2)})
+        for i, one in enumerate(binary(4_000, seed=19))
+    ]
+    settings = msgspec.structs.replace(
+        SETTINGS, drift=msgspec.structs.replace(SETTINGS.drift, features=features)
+    )
+    monitor, alerts = watch(settings, stream, 50)
+    rules = {alert.rule for alert in alerts if alert.drift_type == "data_drift"}
+    assert rules == ({"psi@24h"} if features == "psi" else set())
+    assert "shift.moved" not in written(monitor, "tg:drift:churn:v1")
+
+
+def test_a_detector_of_river_stands_beside_the_e_detector():
+    minute = 60_000
+    stream = [*binary(1_500, 20), *failing(500, 21, 1_500 * minute)]
+    drift = msgspec.structs.replace(SETTINGS.drift, detectors=("e_sr", "adwin"))
+    settings = msgspec.structs.replace(SETTINGS, drift=drift)
+    monitor, _ = watch(settings, stream, 50)
+    again = Monitor(settings)
+    again.restore(block_codec.unpack(block_codec.pack(monitor.state())))
+    for kept in (monitor, again):
+        fields = written(kept, "tg:drift:churn:v1")
+        assert int(fields["error.e_sr.changes"]) >= 1
+        assert int(fields["error.adwin.changes"]) >= 1
+
+
+def test_a_version_shares_its_promise_among_its_segments():
+    stream = binary(300, 24)
+    monitor, _ = watch(SETTINGS, stream, 50)
+    shares = [monitor._watch.watched(n).share for n in range(len(monitor._roster.series))]
+    again = Monitor(SETTINGS)
+    again.restore(monitor.state())
+    assert [again._watch.watched(n).share for n in range(len(monitor._roster.series))] == shares
+    assert len(set(shares)) == len(shares)
+    assert sum(shares) <= 0.5
 
 
 def test_an_error_that_rises_is_a_concept_drift():
@@ -354,7 +413,7 @@ def test_an_error_that_rises_is_a_concept_drift():
     stream = [*binary(1_000, 20), *failing(500, 21, 1_000 * minute)]
     monitor, alerts = watch(SETTINGS, stream, 20)
     assert [alert.status for alert in alerts if alert.drift_type == "concept_drift"] == ["firing"]
-    assert int(written(monitor, "tg:drift:churn:v1")["error.adwin.changes"]) >= 1
+    assert int(written(monitor, "tg:drift:churn:v1")["error.e_sr.changes"]) >= 1
 
 
 def test_history_has_an_entry_for_each_hour_and_a_late_label_fills_its_own():

@@ -9,7 +9,7 @@ from tidegauge.drift.distances import FeatureDrift
 from tidegauge.metrics.value import Value
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents
-from tidegauge.policy.rules import judge, judge_detector, judge_psi, rule_name
+from tidegauge.policy.rules import Shifted, judge, judge_detector, judge_psi, judge_shift, rule_name
 from tidegauge.records import Alert
 
 
@@ -101,7 +101,27 @@ def test_a_detectors_change_is_concept_drift_with_the_means_it_knows(name, has_m
     assert resolved.message.startswith(f"{name} finds no further rise of the error")
 
 
-@pytest.mark.parametrize("test", ["rule", "feature_psi", "prediction_psi", "detector"])
+def test_features_that_moved_are_one_alert_that_names_the_surest():
+    found = judge_shift(Shifted(tuple("abcdefg"), 9e4, 6e4), 5_000, prediction=False)
+    fired, resolved = alerts("feature_shift", found, "e_d_bh", "features")
+    assert fired.drift_type == "data_drift"
+    assert fired.message == (
+        "features a, b, c, d, e and 2 more moved from the reference: "
+        "evidence 9e+04, 6e+04 is enough for one (n=5000)"
+    )
+    assert resolved.message.endswith("look like the reference again (n=5000)")
+
+
+def test_predictions_that_moved_are_prediction_drift():
+    found = judge_shift(Shifted(("score",), 9e4, 6e4), 5_000, prediction=True)
+    fired, _ = alerts("prediction_shift", found, "e_d_bh", "prediction")
+    assert fired.drift_type == "prediction_drift"
+    assert fired.message.startswith("the predictions moved from the reference: evidence 9e+04")
+
+
+@pytest.mark.parametrize(
+    "test", ["rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift"]
+)
 def test_a_reset_resolves_without_numbers(test):
     key = IncidentKey("churn", "v1", None, test, "rule", "f1")
     incidents = Incidents()

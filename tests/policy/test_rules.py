@@ -7,8 +7,20 @@ from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.error_baseline import Terms
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.metrics.value import Value, undefined
-from tidegauge.policy.rules import falls, judge, judge_detector, judge_psi, rule_name, threshold
+from tidegauge.policy.rules import (
+    Shifted,
+    falls,
+    judge,
+    judge_detector,
+    judge_error,
+    judge_psi,
+    judge_shift,
+    rule_name,
+    threshold,
+)
 
 SCORE = Rule(metric="f1", factor=0.9)
 ERROR = Rule(metric="mae", factor=1.1)
@@ -125,3 +137,41 @@ def test_a_change_for_the_better_ends_the_breach_at_once():
     assert level(detector, 0.6, 500).verdict == "breach"
     assert level(detector, 0.1, 600).verdict == "healthy"
     assert detector.last is not None and not detector.last.worse
+
+
+def shown(detector, rate, n):
+    rng = np.random.default_rng(int(rate * 100))
+    detector.update((rng.random(n) < rate).astype(np.float64))
+    return judge_error(detector, resolve_after=500)
+
+
+def test_the_e_detector_breaches_while_the_error_is_up_and_is_undecided_while_it_learns():
+    detector = ErrorShift(Terms(reference=1_000, run_length=1e6))
+    assert shown(detector, 0.1, 900).reason == "few_samples"
+    assert shown(detector, 0.1, 3_000).verdict == "healthy"
+    changed = shown(detector, 0.3, 300)
+    assert changed.verdict == "breach"
+    assert changed.evidence.baseline == pytest.approx(0.1, abs=0.03)
+    assert changed.evidence.baseline < changed.evidence.current
+    assert shown(detector, 0.3, 5_000).verdict == "breach"
+    assert shown(detector, 0.1, 5_000).verdict == "healthy"
+
+
+def test_a_change_that_took_long_to_find_is_not_over_after_a_short_quiet():
+    detector = ErrorShift(Terms(reference=0, mean=0.1, run_length=1e6))
+    while not detector.changes:
+        detector.update(np.tile([1.0, *[0.0] * 5], 10))
+    took = detector.took
+    assert took > 100
+    healthy = np.tile([1.0, *[0.0] * 9], took // 10)
+    for expected in ("breach", "breach", "healthy", "healthy"):
+        detector.update(healthy)
+        assert judge_error(detector, resolve_after=10).verdict == expected
+
+
+def test_features_that_were_named_are_a_breach_and_no_row_is_undecided():
+    found = judge_shift(Shifted(("age", "plan"), 9e4, 6e4), 5_000, prediction=False)
+    assert (found.verdict, found.note, found.evidence.feature) == ("breach", "age, plan", "age")
+    assert (found.evidence.current, found.evidence.threshold) == (9e4, 6e4)
+    assert judge_shift(Shifted((), None, 6e4), 5_000, prediction=True).verdict == "healthy"
+    assert judge_shift(Shifted((), None, None), 0, prediction=True).reason == "few_samples"

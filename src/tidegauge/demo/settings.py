@@ -29,8 +29,10 @@ def demo_settings(
             window="7d",  # a shorter one would see single weekdays as drift
             reference_rows=26_000,  # four weeks
             psi_threshold=0.3,  # every week's weather differs from the average of four
+            reference_outcomes=9_000,  # ten days of all flights, a month of one airport's: storms last days
+            tolerance=0.05,  # five flights in a hundred would call nobody out; a storm brings as many
             every_outcomes=1_000,
-            resolve_after=20_000,  # three weeks: flights depend on one another, so ADWIN fires often
+            resolve_after=20_000,  # three weeks
         ),
         models={
             LATE: Model(segments=("origin",), baseline=late_baseline),
@@ -39,7 +41,7 @@ def demo_settings(
         rules=(
             Rule(metric="accuracy", window=str(_WINDOW), every_outcomes=500, min_samples=1_000),
             Rule(metric="f1", window=str(_WINDOW), every_outcomes=500, min_samples=1_000),
-            Rule(metric="mae", window=str(_WINDOW), factor=1.1, every_outcomes=500, min_samples=1_000),
+            Rule(metric="mae", window=str(_WINDOW), factor=1.2, every_outcomes=500, min_samples=1_000),
         ),
     )
 

@@ -16,7 +16,7 @@ from tidegauge.demo.stream import DELAY, LATE
 from tidegauge.demo.train import VERSION
 from tidegauge.records import Alert
 
-_SHOWN_ALERTS = 12
+_SHOWN_ALERTS = 30
 _METRICS = {
     LATE: ("accuracy", "f1", "roc_auc", "coverage", "label_delay_p50_s"),
     DELAY: ("mae", "rmse", "r2", "coverage", "kpi.passenger_hours.sum"),
@@ -30,11 +30,11 @@ def show(reader: MetricReader, alerts: Sequence[Alert], console: Console) -> Non
     console.print(_metrics(reader))
     kinds = Counter(_kind(alert) for alert in alerts if alert.status == "firing")
     console.print(f"{len(alerts)} alerts, {sum(kinds.values())} of them firing: " + _listed(kinds.items()))
-    rules = [alert for alert in alerts if alert.kind == "performance" and alert.segment is None]
-    for alert in rules[:_SHOWN_ALERTS]:
+    whole = [alert for alert in alerts if alert.segment is None]
+    for alert in whole[:_SHOWN_ALERTS]:
         console.print(f"  {sentence(alert)}", markup=False, soft_wrap=True)
-    if len(rules) > _SHOWN_ALERTS:
-        console.print(f"  and {len(rules) - _SHOWN_ALERTS} more of rules for whole models")
+    if len(whole) > _SHOWN_ALERTS:
+        console.print(f"  and {len(whole) - _SHOWN_ALERTS} more for whole models")
 
 
 def where_next(settings: Settings, keep: bool, console: Console) -> None:

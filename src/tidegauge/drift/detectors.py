@@ -23,6 +23,7 @@ from tidegauge.errors import ConfigError, SnapshotError
 
 VERSION = 1
 DIGEST_BYTES = 8  # finds a damaged state before river's native code reads it
+E_SR = "e_sr"  # Tidegauge's own, of `error_shift`: it takes any loss
 KSWIN_SEED = 1  # it draws at random; a replay must draw the same
 
 
@@ -103,15 +104,17 @@ def check(names: Iterable[str], binary_errors: bool, key: str = "drift.detectors
     """
     for name in names:
         kind = KINDS.get(name)
+        if name == E_SR:
+            continue
         if kind is None:
-            raise ConfigError(f"{key}: expected one of {', '.join(KINDS)}, got {name!r}")
+            raise ConfigError(f"{key}: expected one of {E_SR}, {', '.join(KINDS)}, got {name!r}")
         if kind.binary and not binary_errors:
             fitting = ", ".join(name for name, kind in KINDS.items() if not kind.binary)
             raise ConfigError(f"{key}: {name!r} needs errors of 0 and 1; for regression use one of {fitting}")
 
 
 def fitting(names: Iterable[str], binary_errors: bool) -> list[str]:
-    """Return the known names whose detector can take the errors of a task, in their order.
+    """Return the names of river's detectors that can take the errors of a task, in their order.
 
     For a task that is inferred while running, where `check` came too early to refuse.
 

@@ -10,8 +10,10 @@ from typing import NamedTuple
 from tidegauge import keys
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
+from tidegauge.policy.rules import Shifted
 
 Writes = dict[str, dict[str, str]]
 
@@ -92,7 +94,17 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
     }
 
 
-def detector_fields(detector: Detector) -> dict[str, str]:
+def shift_fields(found: Shifted, n: int, prediction: bool) -> dict[str, str]:
+    """Return the fields of e-d-BH on all features, or on the prediction.
+
+    >>> shift_fields(Shifted(("age", "plan"), 9e4, 6e4), 12_000, prediction=False)
+    {'shift.moved': '["age", "plan"]', 'shift.n': '12000'}
+    """
+    name = "prediction.shift" if prediction else "shift"
+    return {f"{name}.moved": json.dumps(found.names), f"{name}.n": str(n)}
+
+
+def detector_fields(detector: Detector | ErrorShift) -> dict[str, str]:
     """Return the fields of a sequential detector on the error."""
     name, last = f"error.{detector.name}", detector.last
     return {

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from tidegauge.block import NO_TEXT, Block, Floats, Ints, Layout
 from tidegauge.config import Drift, Settings, duration_ms
+from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
+from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.policy.rules import Shifted
 from tidegauge.windows import Backlog, PaneTable, Runs, distinct, grown
 
 PREDICTION = "prediction"
@@ -45,15 +48,19 @@ class Binned:
     def __init__(self, settings: Drift, pane_ms: int, panes: int) -> None:
         self._settings = settings
         self._pane_ms, self._panes = pane_ms, panes
+        self._pace = Pace(settings.reference_rows // STEP, -(-settings.resolve_after // STEP))
         self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
         self.bins: FeatureBins | None = None
         self.table: PaneTable | None = None
+        self.shift: FeatureShift | None = None
         self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
+        self._first_ms: int | None = None  # the watermark of the first rows
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
     ) -> None:
         """Take a matrix [rows, names]: into the sample as long as it has room, then into the panes."""
+        self._first_ms = watermark_ms if self._first_ms is None else self._first_ms
         if self._sample is not None:
             room = self._sample.room
             self._sample.add(layout, values[:room], strings)
@@ -64,6 +71,9 @@ class Binned:
             cells = self.bins.cells(layout, values, strings)
             zeros = np.zeros(len(values), np.int64)
             self.table.add(zeros, at_ms, zeros + watermark_ms, cells, np.ones(cells.shape))
+            if self.shift is not None:
+                self.shift.patience = self._patience(watermark_ms)
+                self.shift.add(cells)
 
     @property
     def room(self) -> int:
@@ -80,10 +90,30 @@ class Binned:
         for name, bins, verdict in zip(self.bins.names, self.bins.references, judged, strict=True):
             yield name, verdict, None if verdict.cell is None else bins.names()[verdict.cell]
 
+    def shifted(self) -> tuple[Shifted, int] | None:
+        """Return the features that have moved, and the rows since the freeze; None before it."""
+        if self.shift is None or self.bins is None:
+            return None
+        moving = sorted(self.shift.moving(), key=lambda one: -one.evidence)
+        threshold = None if self.shift.patience is None else self.shift.patience * len(self.bins.names)
+        names = tuple(self.bins.names[one.feature] for one in moving)
+        return Shifted(names, moving[0].evidence if moving else None, threshold), self.shift.steps * STEP
+
+    def _patience(self, watermark_ms: int) -> float | None:
+        """Return the steps that keep a quarter of the promise at the rate of rows so far."""
+        if self.shift is None or self._first_ms is None:
+            return None
+        rows = self._settings.reference_rows + self.shift.steps * STEP
+        rate = budget.per_day(rows, self._first_ms, watermark_ms)
+        share, days = budget.SHARES["features"], self._settings.days_per_false_alarm
+        return None if rate is None else budget.run_length(days, rate / STEP, share)
+
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
         return {
             "name": self.name,
+            "first_ms": self._first_ms,
+            "shift": self.shift.dump() if self.shift else None,
             "sample": self._sample.dump() if self._sample else None,
             "bins": self.bins.dump() if self.bins else None,
             "table": self.table.state() if self.table else None,
@@ -97,10 +127,15 @@ class Binned:
             self._freeze(FeatureBins.load(state["bins"]))
             if self.table is not None:
                 self.table.restore(state["table"])
+            if self.bins is not None and state.get("shift"):
+                self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
+        self._first_ms = state.get("first_ms")
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
         self.table = PaneTable(bins.width, self._pane_ms, self._panes)
+        if self._settings.features == "e_d_bh" and bins.width:
+            self.shift = FeatureShift(bins, pace=self._pace)
 
 
 class Waiting:
@@ -194,6 +229,15 @@ class Shift:
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
                 found.append(Verdict(own[1], own[0], verdict, cell))
         return found
+
+    def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:
+        """Yield for features and prediction of a version: which it is, what moved, and the rows seen."""
+        for kind, binned in self._kept.get(series, {}).items():
+            if binned.shift is not None:
+                self._flush(kind, series)
+            found = binned.shifted()
+            if found is not None:
+                yield kind == PREDICTION, *found
 
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""

@@ -14,20 +14,30 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Floats, Ints, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
-from tidegauge.drift import detectors
+from tidegauge.drift import budget, detectors
 from tidegauge.drift.baseline import Baselines
-from tidegauge.drift.detectors import Detector
+from tidegauge.drift.detectors import E_SR, Detector
+from tidegauge.drift.error_baseline import Terms
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.quality import Errors, Quality
-from tidegauge.monitor.roster import Roster
-from tidegauge.monitor.shift import PREDICTION, Shift
+from tidegauge.monitor.roster import Roster, SeriesKey
+from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents, Test
-from tidegauge.policy.rules import Judgement, judge, judge_detector, judge_psi, rule_name
+from tidegauge.policy.rules import (
+    Judgement,
+    judge,
+    judge_detector,
+    judge_error,
+    judge_psi,
+    judge_shift,
+    rule_name,
+)
 from tidegauge.records import Alert
 from tidegauge.windows import Backlog, Runs, grown
 
@@ -37,9 +47,11 @@ _HELD = 64  # errors; none waits longer than a judgement of its series
 class Watched:
     """What is kept of one series between evaluations."""
 
-    def __init__(self, baselines: Baselines) -> None:
+    def __init__(self, baselines: Baselines, share: float) -> None:
         self.baselines = baselines
-        self.detectors: list[Detector] | None = None  # until the task is known
+        self.share = share  # of the promise of few false alarms
+        self.detectors: list[Detector | ErrorShift] | None = None  # until the task is known
+        self.first_ms: int | None = None  # the watermark of the first outcomes
         self.held: list[float] = []  # errors until their scale is known
         self.scale: float | None = None
 
@@ -66,6 +78,7 @@ class Watch:
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
+        self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
         self._errors = Backlog(_HELD, 1)  # of series that get few at once
         self._frozen: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: its baselines are
         # By series: outcomes since each rule, and at the end the detectors, were judged; how many it takes.
@@ -113,7 +126,7 @@ class Watch:
                 alerts += self._step(series, key, judgement, needed)
         return alerts
 
-    def detectors(self, series: int) -> list[Detector]:
+    def detectors(self, series: int) -> list[Detector | ErrorShift]:
         """Return the detectors of a series, which have seen every error; none while its task is open."""
         self._flush(series)
         return self.watched(series).detectors or []
@@ -146,7 +159,8 @@ class Watch:
                 series,
                 {
                     "baselines": one.baselines.dump(),
-                    "detectors": [detector.snapshot() for detector in one.detectors or ()],
+                    "detectors": [_saved(detector) for detector in one.detectors or ()],
+                    "first_ms": one.first_ms,
                     "judged": one.detectors is not None,
                     "held": one.held,
                     "scale": one.scale,
@@ -173,9 +187,10 @@ class Watch:
         for series, kept in state["watched"]:
             watched = self._watched[series] = self._new(series, kept["baselines"])
             watched.held, watched.scale = list(kept["held"]), kept["scale"]
+            watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series) == "regression")
-                found = {one.name: one for one in _restored(kept["detectors"])}
+                found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
             self._frozen[series] = watched.baselines.frozen
@@ -192,12 +207,34 @@ class Watch:
         model = self._settings.model(key.model_id)
         configured = model.baseline if key.segment is None else {}
         baselines = Baselines.load(kept, configured) if kept else Baselines(configured)
-        return Watched(baselines)
+        return Watched(baselines, self._share(key))
 
-    def _detectors(self, series: int, regression: bool) -> list[Detector]:
+    def _detectors(self, series: int, regression: bool) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
-        return [Detector(name) for name in detectors.fitting(names, binary_errors=not regression)]
+        own = [ErrorShift(self._terms())] if E_SR in names else []
+        return [*own, *map(Detector, detectors.fitting(names, binary_errors=not regression))]
+
+    def _terms(self) -> Terms:
+        drift = self._settings.drift
+        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction)
+
+    def _promise(self, series: int, watched: Watched) -> None:
+        """Give the e-detector of a series its share of the promise, at the rate of outcomes so far."""
+        now_ms = self._roster.watermark(series)
+        watched.first_ms = now_ms if watched.first_ms is None else watched.first_ms
+        for detector in watched.detectors or ():
+            rate = budget.per_day(detector.seen, watched.first_ms, now_ms)
+            if isinstance(detector, ErrorShift) and rate:
+                days = self._settings.drift.days_per_false_alarm
+                detector.run_length = budget.run_length(days, rate, watched.share)
+
+    def _share(self, key: SeriesKey) -> float:
+        """Return a new series' share of the promise of its version."""
+        if key.segment is None:
+            return budget.SHARES["error"]
+        place = self._segments[key[:2]] = self._segments.get(key[:2], 0) + 1
+        return budget.segment_share(place)
 
     def _task(self, series: int) -> str | None:
         return self._roster.models[self._roster.series_model[series]].task
@@ -213,6 +250,7 @@ class Watch:
         watched, regression = self.watched(series), self._task(series) == "regression"
         if watched.detectors is None:
             watched.detectors = self._detectors(series, regression)
+        self._promise(series, watched)
         watched.take(errors, self._settings.monitor.baseline_outcomes, scaled=regression)
 
     def _flush(self, series: int) -> None:
@@ -240,9 +278,17 @@ class Watch:
                     found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         for detector in self.detectors(series) if due[-1] else ():
-            found = judge_detector(detector, drift.min_samples, drift.resolve_after)
-            yield self._key(series, "detector", detector.name, "error"), found, drift.consecutive
-        for verdict in self._shift.verdicts(series) if drifting else ():
+            key = self._key(series, "detector", detector.name, "error")
+            if isinstance(detector, ErrorShift):
+                yield key, judge_error(detector, drift.resolve_after), 1
+            else:
+                found = judge_detector(detector, drift.min_samples, drift.resolve_after)
+                yield key, found, drift.consecutive
+        for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
+            shift: Test = "prediction_shift" if is_prediction else "feature_shift"
+            key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
+            yield key, judge_shift(moved, n, is_prediction), 1
+        for verdict in self._shift.verdicts(series) if drifting and drift.features == "psi" else ():
             is_prediction = verdict.drift_type == "prediction_drift"
             feature = None if is_prediction else verdict.name
             found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
@@ -283,7 +329,14 @@ def check(settings: Settings) -> None:
         detectors.check(model.detectors, binary_errors=model.task != "regression", key=key)
 
 
-def _restored(states: Iterable[bytes]) -> Iterator[Detector]:
+def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:
+    return detector.dump() if isinstance(detector, ErrorShift) else detector.snapshot()
+
+
+def _restored(states: Iterable[bytes | dict[str, Any]], terms: Terms) -> Iterator[Detector | ErrorShift]:
     for state in states:
         with suppress(SnapshotError):
-            yield Detector.restore(state)
+            if isinstance(state, bytes):
+                yield Detector.restore(state)
+            else:
+                yield ErrorShift.load(state, terms)

@@ -13,6 +13,7 @@ from tidegauge.records import Alert, Evidence
 from tidegauge.redact import printable
 
 NOTHING_LEFT = "the version was reset, nothing is known of it now"
+NAMED = 5  # features that a message names
 DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
 
 
@@ -79,6 +80,22 @@ def _detector_message(status: Status, judgement: Judgement) -> str:
     return f"{found.detector} {says}{means} ({_rows(found)})"
 
 
+def _shift_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    what = "the predictions" if found.metric.startswith("prediction") else "features"
+    if judgement.reason:
+        return f"{what}: {NOTHING_LEFT}"
+    names = (judgement.note or "").split(", ") if judgement.note and found.feature else []
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    listed = f" {', '.join(names[:NAMED])}{more}" if names else ""
+    says = "moved from the reference" if status == "firing" else "look like the reference again"
+    return f"{what}{listed} {says}{_odds(found) if status == 'firing' else ''} ({_rows(found)})"
+
+
+def _odds(found: Evidence) -> str:
+    return f": evidence {_number(found.current)}, {_number(found.threshold)} is enough for one"
+
+
 class About(NamedTuple):
     """What an alert of a test is called, and how it is put into words."""
 
@@ -92,6 +109,8 @@ ABOUT: Mapping[Test, About] = {
     "feature_psi": About("drift", "data_drift", _psi_message),
     "prediction_psi": About("drift", "prediction_drift", _psi_message),
     "detector": About("drift", "concept_drift", _detector_message),
+    "feature_shift": About("drift", "data_drift", _shift_message),
+    "prediction_shift": About("drift", "prediction_drift", _shift_message),
 }
 _WORDS = {"firing": ("is", ""), "resolved": ("is back to", "no longer ")}
 _SOURCES = {

@@ -20,7 +20,7 @@ ID_BYTES = 16
 OPEN = ("firing", "recovering")
 State = Literal["quiet", "suspect", "firing", "recovering"]
 Status = Literal["firing", "resolved"]
-Test = Literal["rule", "feature_psi", "prediction_psi", "detector"]
+Test = Literal["rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift"]
 
 
 class Move(NamedTuple):
@@ -51,8 +51,8 @@ class IncidentKey(NamedTuple):
     model_version: str
     segment: str | None  # name=value
     test: Test
-    rule: str  # a rule's name, a detector's, or psi@<window>
-    subject: str  # the metric or the feature
+    rule: str  # a rule's name, a detector's, e_d_bh, or psi@<window>
+    subject: str  # the metric, the feature, or `features` for all of them
 
 
 class Step(NamedTuple):

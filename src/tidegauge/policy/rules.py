@@ -12,12 +12,24 @@ from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.metrics.value import Value
 from tidegauge.policy.directions import BETTER_ABOVE, direction
 from tidegauge.records import Evidence
 
 Verdict = Literal["healthy", "breach", "undecided"]
 Reason = Literal["undefined", "few_samples", "no_baseline", "zero_baseline"]
+
+
+QUIET = 3
+
+
+class Shifted(NamedTuple):
+    """What e-d-BH has named among the features of a version, those with the most evidence first."""
+
+    names: tuple[str, ...]
+    evidence: float | None
+    threshold: float | None
 
 
 class Judgement(NamedTuple):
@@ -139,3 +151,43 @@ def judge_detector(detector: Detector, min_samples: int, resolve_after: int) -> 
         return Judgement("undecided", evidence, "few_samples")
     recent = last is not None and last.worse and detector.seen - last.seen < resolve_after
     return Judgement("breach" if recent else "healthy", evidence)
+
+
+def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
+    """Return the judgement of the e-detector on the error of a series.
+
+    A breach from an alarm for the worse on. Alarms go on while the error is up; it is over when none came for
+    `resolve_after` outcomes and for QUIET times as many as the last one took to come.
+    """
+    last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
+    evidence = Evidence(
+        metric="error",
+        window="all",
+        n=detector.seen,
+        current=last.after if last else None,
+        baseline=detector.baseline.mean if detector.baseline else None,
+        detector=detector.name,
+    )
+    if detector.baseline is None:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and last.worse and detector.seen - last.seen < quiet
+    return Judgement("breach" if recent else "healthy", evidence)
+
+
+def judge_shift(found: Shifted, n: int, prediction: bool) -> Judgement:
+    """Return the judgement of e-d-BH on all features of a version, or on its prediction: n rows were seen.
+
+    The evidence is that of the feature with the most; the names of the others are the judgement's note.
+    """
+    evidence = Evidence(
+        metric="prediction.shift" if prediction else "shift",
+        window="all",
+        n=n,
+        current=found.evidence,
+        threshold=found.threshold,
+        detector="e_d_bh",
+        feature=found.names[0] if found.names and not prediction else None,
+    )
+    if not n:
+        return Judgement("undecided", evidence, "few_samples")
+    return Judgement("breach" if found.names else "healthy", evidence, note=", ".join(found.names))

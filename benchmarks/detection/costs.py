@@ -1,0 +1,40 @@
+"""What the detectors cost, in nanoseconds of processor time: the best of a few repeats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.detection import features
+from tidegauge.drift.error_baseline import Terms
+from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.feature_shift import FeatureShift
+
+ROWS = 4_000  # one batch of the join
+REPEATS = 20
+
+
+def error_ns() -> float:
+    """Return the time of one outcome."""
+    values = (np.random.default_rng(1).random(ROWS) < 0.1).astype(np.float64)
+    detector = ErrorShift(Terms(run_length=1e9))
+    return _best(lambda: detector.update(values)) / ROWS
+
+
+def feature_ns() -> float:
+    """Return the time of one value of 200 features: its cell and its part of the evidence."""
+    known = features.healthy(1, 5_000)
+    values = np.random.default_rng(1).random((ROWS, features.FEATURES))
+    shift = FeatureShift(known.bins, features.PATIENCE)
+    return _best(lambda: shift.add(known.bins.cells(known.layout, values))) / values.size
+
+
+def _best(call: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.process_time_ns()
+        call()
+        best = min(best, time.process_time_ns() - start)
+    return best

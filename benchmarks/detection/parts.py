@@ -1,0 +1,165 @@
+"""The parts of the benchmark: each prints its tables and returns figures for the last line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.detection import costs, curves, errors, features, peers
+from benchmarks.detection.tables import table
+from tidegauge.drift.error_baseline import Terms
+
+Figures = Mapping[str, object]
+
+PROMISED = 10_000
+SHIFTS = (0.12, 0.15, 0.2, 0.3)
+STREAMS, OUTCOMES = 1_000, 30_000
+LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)  # of the curve
+CORRELATIONS = (0.0, 0.2, 0.5)
+BASELINES = (
+    Terms(mean=errors.MEAN, run_length=PROMISED),
+    Terms(run_length=PROMISED),
+    Terms(reference=5_000, run_length=PROMISED),
+)
+SEED = 1
+REFERENCES = (5_000, 50_000)  # rows; the last is what the last line speaks of
+RUNS = 15
+
+
+def null_streams(_figures: Path | None) -> Figures:
+    """Is the promised average run length kept?"""
+    rows = [errors.null(SEED, STREAMS, OUTCOMES, r, terms) for terms in BASELINES for r in CORRELATIONS]
+    head = ("baseline", "lag-one correlation", "outcomes", "false alarms", "run length", "per 10 000")
+    table(
+        f"False alarms of e_sr on {STREAMS} streams without a shift, {PROMISED} outcomes promised",
+        head,
+        [(n.baseline, n.correlation, n.outcomes, n.alarms, n.run_length, n.per_10_000) for n in rows],
+    )
+    return {"arl_promised": PROMISED, "arl_measured": round(min(n.run_length for n in rows))}
+
+
+def delays(_figures: Path | None) -> Figures:
+    """How soon is a rise of the error found?"""
+    rows, medians = [], []
+    for terms in BASELINES:
+        for correlation in CORRELATIONS:
+            found = [errors.delay(SEED + 1, 200, 3_000, 4_000, to, terms, correlation) for to in SHIFTS]
+            medians.append([one.median for one in found])
+            name = "known" if terms.mean else f"learned from {terms.reference}"
+            rows.append((name, correlation, *map(_delay, found)))
+    head = ("baseline", "lag-one correlation", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
+    table("Median outcomes until e_sr finds a shift (share found within 4000)", head, rows)
+    known = dict(zip(SHIFTS, medians[0], strict=True))
+    return {"delay_10_20": round(known[0.2]), "delay_10_15": round(known[0.15])}
+
+
+def against_river(figures: Path | None) -> Figures:
+    """The same streams, river's detectors."""
+    rows, lines = [], {"e_sr": _own_curve()}
+    for peer in peers.PEERS:
+        at_default = peers.measure(peer, peer.default, SEED, SHIFTS)
+        rows.append(_peer_row(peer, at_default, "default"))
+        settings = [peers.measure(peer, p, SEED, (0.2,)) for p in peer.parameters]
+        lines[peer.name] = [(one.per_10_000, one.delays[0.2].median) for one in settings]
+        fitting = [one.parameter for one in settings if one.per_10_000 <= 1]
+        if fitting:
+            rows.append(_peer_row(peer, peers.measure(peer, fitting[0], SEED, SHIFTS), "tuned"))
+    head = ("detector", "setting", "false per 10 000", "at r=.2", "at r=.5", *(f"to {to}" for to in SHIFTS))
+    table(
+        "River's detectors: at their defaults, and as lenient as one false alarm in 10 000 allows", head, rows
+    )
+    points = [(name, rate, median) for name, line in lines.items() for rate, median in line]
+    table("False alarms against delay", ("detector", "false per 10 000", "median delay .1 to .2"), points)
+    if figures is not None:
+        curves.write(figures / "error-curves.svg", lines)
+    return {}
+
+
+def feature_drift(_figures: Path | None) -> Figures:
+    """Which of 200 features have moved?"""
+    rows = []
+    for count in REFERENCES:
+        known = features.healthy(SEED, count)
+        for name, rule in (
+            ("e-d-BH", features.e_d_bh),
+            ("KS+BH", features.ks_bh),
+            ("PSI>0.1", features.psi_above),
+        ):
+            false, named = features.false_windows(rule(known), SEED + 1, 1_000)
+            found = [features.find(rule(known), SEED + 2 + run, 50, 1_500) for run in range(RUNS)]
+            first, last = (float(np.median(one)) for one in zip(*(f[:2] for f in found), strict=True))
+            rows.append((name, count, false, named, first, last, sum(f.falsely for f in found) / RUNS))
+    head = (
+        "rule",
+        "reference rows",
+        "false windows of 1000",
+        "named in them",
+        "first named",
+        "all ten",
+        "healthy named",
+    )
+    table("200 features of 100 rows a window; ten move slightly (u to the power 1.15)", head, rows)
+    own, ks = rows[-3], rows[-2]
+    return {"false_feature_windows": own[2], "feature_windows": _whole(own[5]), "kbh_windows": _whole(ks[5])}
+
+
+def estimates(_figures: Path | None) -> Figures:
+    """Performance before labels, where that part of the benchmark is there."""
+    if find_spec("benchmarks.detection.estimates") is None:
+        return {}
+    found = import_module("benchmarks.detection.estimates").figures()
+    return {name: f"{value:.4f}" for name, value in found.items()}
+
+
+def cost(_figures: Path | None) -> Figures:
+    """What an outcome and a value cost, in blocks."""
+    error_ns, feature_ns = costs.error_ns(), costs.feature_ns()
+    table("Cost", ("what", "ns"), [("an outcome, e_sr", error_ns), ("a value, cells and e-d-BH", feature_ns)])
+    return {"error_ns": round(error_ns), "feature_ns": round(feature_ns)}
+
+
+PARTS: Sequence[Callable[[Path | None], Figures]] = (
+    null_streams,
+    delays,
+    against_river,
+    feature_drift,
+    estimates,
+    cost,
+)
+
+
+class _Row(NamedTuple):
+    name: str
+    setting: str
+    clean: float
+    little: float
+    much: float
+
+
+def _peer_row(peer: peers.Peer, found: peers.Measured, how: str) -> tuple[object, ...]:
+    dependent = (peers.per_10_000(peer, found.parameter, SEED, r) for r in CORRELATIONS[1:])
+    row = _Row(found.name, f"{how} {found.parameter:g}", found.per_10_000, *dependent)
+    return (*row, *(_delay(found.delays[to]) for to in SHIFTS))
+
+
+def _own_curve() -> list[tuple[float, float]]:
+    line = []
+    for length in LENGTHS:
+        terms = Terms(mean=errors.MEAN, run_length=length)
+        rate = errors.null(SEED, STREAMS, OUTCOMES, 0.0, terms).per_10_000
+        line.append((rate, errors.delay(SEED + 1, 200, 3_000, 4_000, 0.2, terms).median))
+    return line
+
+
+def _delay(found: errors.Delay) -> str:
+    median = "-" if np.isinf(found.median) else f"{found.median:.0f}"
+    return median if found.found == 1 else f"{median} ({found.found:.0%})"
+
+
+def _whole(value: float) -> object:
+    return ">1500" if np.isinf(value) else round(value)

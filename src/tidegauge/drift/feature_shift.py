@@ -1,0 +1,186 @@
+"""Which of many features have moved, with a promised patience: e-detectors and the e-d-BH rule.
+
+Every feature has an e-detector of Shiryaev-Roberts type: fixed bets, mixed; a step is STEP rows, and a new
+bettor starts at each. Of F features with evidence M, the k with the most are named for the greatest k that
+has M >= patience F / k (Dandapanthula and Ramdas 2025): without a shift nothing is named for `patience` steps
+or more, on average, however the features depend on one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.drift import feature_bets
+from tidegauge.drift.dependence import RunningInflation
+from tidegauge.drift.features import FeatureBins
+from tidegauge.drift.reference import Cells
+from tidegauge.errors import SnapshotError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+VERSION = 1
+STEP = 100  # rows a step; what a step costs is shared by its rows
+MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
+MOST_OWNED = 1e300
+RISING = 100.0  # evidence below it is what healthy features have
+QUIET_STEPS = 20  # by default at least so many without being named again end a shift
+QUIET_SHARE = 3  # and so many times as many as its evidence took to rise
+
+
+class Moved(NamedTuple):
+    """A feature that was named."""
+
+    feature: int
+    step: int  # in which it was last named
+    until: int  # it has moved no more, unless it is named again up to this step
+    evidence: float
+
+
+def e_bh(evidence: Floats, patience: float) -> Ints:
+    """Return the features [k] that evidence [F] names, those with the most first (Wang and Ramdas 2022).
+
+    >>> e_bh(np.array([1.0, 450.0, 700.0]), patience=300.0).tolist()
+    [2, 1]
+    """
+    order = np.argsort(-evidence, kind="stable")
+    passed = np.flatnonzero(evidence[order] * np.arange(1, len(order) + 1) >= patience * len(order))
+    return order[: passed[-1] + 1] if len(passed) else order[:0]
+
+
+class Pace(NamedTuple):
+    """How long a detector waits."""
+
+    warm_steps: int = 0  # first steps that tell how rows depend on one another, and nothing else
+    quiet_steps: int = QUIET_STEPS  # without being named again, that end a shift
+
+
+DEFAULT_PACE = Pace()
+
+
+class FeatureShift:
+    """The evidence against each feature of one version, and what was named.
+
+    The same rows give the same names however they are cut into updates. About 10 ns a value.
+    """
+
+    def __init__(self, bins: FeatureBins, patience: float | None = None, pace: Pace = DEFAULT_PACE) -> None:
+        self.patience = patience  # steps; may be set anew between additions
+        self.pace = pace
+        self.steps = 0
+        self.moved: dict[int, Moved] = {}
+        self._bins = bins
+        self._bets = feature_bets.build(bins)
+        features, rank_bets = len(bins.names), self._bets.ranks.shape[1]
+        self._of_ranks = np.zeros((features, rank_bets))
+        self._of_cells = np.zeros(self._bets.inside.shape)
+        self._inflation = RunningInflation(features)
+        self._low = np.zeros(features, np.int64)  # the last step in which evidence was as usual
+        self._held = np.zeros(bins.width, np.int64)  # cells of the rows of an unfinished step
+        self._rows = 0
+
+    def add(self, cells: Cells) -> list[int]:
+        """Take the cells [rows, features] of rows in order; return the features named, in the order of steps.
+
+        Cells are those of the whole row of bins, as `FeatureBins.cells` returns them.
+        """
+        named: list[int] = []
+        rows, width = len(cells), self._bins.width
+        if not rows or not width:
+            return named
+        step = (self._rows + np.arange(rows)) // STEP
+        flat = (step * width)[:, None] + cells
+        count = int(step[-1]) + 1
+        counts = np.bincount(flat.ravel(), minlength=count * width).reshape(count, width)
+        counts[0] += self._held
+        whole = (self._rows + rows) // STEP
+        for histogram in counts[:whole]:
+            named += self._step(histogram)
+        self._rows = (self._rows + rows) % STEP
+        self._held = counts[-1].copy() if self._rows else np.zeros(width, np.int64)
+        return named
+
+    @property
+    def evidence(self) -> Floats:
+        """Return the evidence [features]: what the bettors against each own together."""
+        ranks, cells = self._bets.weights
+        found = (self._of_ranks * ranks).sum(axis=1)
+        found += np.bincount(self._bets.owners, (self._of_cells * cells).sum(axis=1), len(found))
+        evidence: Floats = np.minimum(found, MOST_OWNED)
+        return evidence
+
+    def moving(self) -> list[Moved]:
+        """Return the features that have moved and not come back, those first named first."""
+        return [one for one in self.moved.values() if self.steps <= one.until]
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as plain data that `load` reads back; the bins are kept elsewhere."""
+        return {
+            "version": VERSION,
+            "steps": self.steps,
+            "moved": [list(one) for one in self.moved.values()],
+            "ranks": self._of_ranks,
+            "cells": self._of_cells,
+            "inflation": self._inflation.dump(),
+            "low": self._low,
+            "held": self._held,
+            "rows": self._rows,
+        }
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any], bins: FeatureBins, pace: Pace = DEFAULT_PACE) -> FeatureShift:
+        """Return what `dump` wrote, on the same bins; raises SnapshotError where it is something else."""
+        if state.get("version") != VERSION:
+            raise SnapshotError(f"feature shift: expected version {VERSION}, got {state.get('version')!r}")
+        found = cls(bins, pace=pace)
+        kept = np.array(state["ranks"], np.float64), np.array(state["cells"], np.float64)
+        held = np.array(state["held"], np.int64)
+        if (kept[0].shape, kept[1].shape) != (found._of_ranks.shape, found._of_cells.shape):
+            raise SnapshotError("feature shift: bets of other bins")
+        found._of_ranks, found._of_cells = kept
+        found._held, found._rows, found.steps = held, int(state["rows"]), int(state["steps"])
+        found._low = np.array(state["low"], np.int64)
+        found._inflation = RunningInflation.load(state["inflation"])
+        found.moved = {one[0]: Moved(*one) for one in state["moved"]}
+        return found
+
+    def _step(self, counts: Ints) -> list[int]:
+        """Take the histograms [width] of a step's rows; return the features that are named after it."""
+        self.steps += 1
+        temper = 1 / self._inflation.value()
+        self._inflation.add(np.add.reduceat(counts * self._bets.probe, self._bins.starts) / STEP**0.5)
+        if self.steps <= self.pace.warm_steps:
+            return []
+        self._bet(counts, temper)
+        evidence = self.evidence
+        named: list[int] = e_bh(evidence, self.patience or MOST_OWNED).tolist()
+        for feature in named:
+            self._name(feature, float(evidence[feature]))
+        self._of_ranks[named] = 0.0
+        self._of_cells[np.isin(self._bets.owners, named)] = 0.0
+        self._low[evidence < RISING] = self.steps
+        return named
+
+    def _bet(self, counts: Ints, temper: Floats) -> None:
+        bets = self._bets
+        gains = np.add.reduceat(counts[:, None] * bets.ranks, self._bins.starts) * temper[:, None]
+        inside = counts[bets.cells][:, None]
+        cell_gains = inside * bets.inside + (STEP - inside) * bets.outside
+        _earn(self._of_ranks, gains)
+        _earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
+
+    def _name(self, feature: int, evidence: float) -> None:
+        took = self.steps - int(self._low[feature])
+        until = self.steps + max(self.pace.quiet_steps, QUIET_SHARE * took)
+        self.moved[feature] = Moved(feature, self.steps, until, evidence)
+
+
+def _earn(owned: Floats, gains: Floats) -> None:
+    """Let a new bettor in and multiply what all own by exp(gains)."""
+    owned += 1
+    owned *= np.exp(np.minimum(gains, MOST_LOG))
+    np.minimum(owned, MOST_OWNED / MOST_LOG, out=owned)

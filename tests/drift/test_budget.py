@@ -1,0 +1,23 @@
+import pytest
+
+from tidegauge.drift import budget
+
+
+def test_the_shares_of_a_version_add_up_to_its_promise():
+    segments = sum(budget.segment_share(place) for place in range(1, 10_000))
+    assert segments == pytest.approx(budget.SHARES["segments"], rel=1e-3)
+    assert segments <= budget.SHARES["segments"]
+    assert sum(budget.SHARES.values()) == 1
+
+
+def test_the_rates_of_false_alarms_add_up_to_one_in_so_many_days():
+    shares = [*budget.SHARES.values()]
+    lengths = [
+        budget.run_length(30, rate, share) for rate, share in zip((100, 200, 50, 1e6), shares, strict=True)
+    ]
+    a_day = sum(rate / length for rate, length in zip((100, 200, 50, 1e6), lengths, strict=True))
+    assert a_day == pytest.approx(1 / 30)
+
+
+def test_where_no_time_passed_there_is_no_rate():
+    assert budget.per_day(100, 5, 5) is None

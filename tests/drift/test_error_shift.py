@@ -1,0 +1,169 @@
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge.drift import bets
+from tidegauge.drift.error_baseline import Terms, bound, learn, step_earnings
+from tidegauge.drift.error_shift import BLOCK, ErrorShift
+from tidegauge.errors import SnapshotError
+
+KNOWN = Terms(reference=0, mean=0.1, run_length=2_000.0)
+LEARNED = Terms(reference=200, run_length=2_000.0)
+BOTH = LEARNED._replace(direction="both")
+
+
+def errors(seed, count, rate):
+    return (np.random.default_rng(seed).random(count) < rate).astype(np.float64)
+
+
+def losses(seed, count, scale):
+    return np.minimum(np.random.default_rng(seed).exponential(scale, count), 1.0)
+
+
+def by_definition(values, baseline, run_length):
+    """Every bettor that ever started, each with its own product, summed up at each step."""
+    found, start = [], 0
+    for end in range(BLOCK, len(values) // BLOCK * BLOCK + 1, BLOCK):
+        total = 0.0
+        for begin in range(start, end, BLOCK):
+            for mean, stake in zip(baseline.means, baseline.stakes, strict=True):
+                capital = math.prod(1 + stake * (value - mean) for value in values[begin:end])
+                total += capital ** (1 / baseline.inflation)
+        if total / len(baseline.stakes) >= run_length / BLOCK:
+            found.append(end)
+            start = end
+    return found
+
+
+@pytest.mark.parametrize("terms", [KNOWN, LEARNED, BOTH])
+@pytest.mark.parametrize(
+    "healthy,ill", [(errors(1, 300, 0.1), errors(2, 300, 0.4)), (losses(3, 300, 0.1), losses(4, 300, 0.3))]
+)
+def test_the_evidence_is_the_sum_of_all_bettors_capital(terms, healthy, ill):
+    values = np.concatenate((healthy, ill))
+    detector = ErrorShift(terms)
+    found = [change.seen - terms.reference for change in detector.update(values)]
+    assert detector.baseline is not None
+    assert found == by_definition(values[terms.reference :], detector.baseline, terms.run_length)
+    assert found
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=20), st.sampled_from([LEARNED, BOTH]))
+def test_the_cut_into_updates_changes_nothing(cuts, terms):
+    values = np.concatenate((losses(5, 400, 0.1), losses(6, 300, 0.3)))
+    whole, pieces = ErrorShift(terms), ErrorShift(terms)
+    expected = [change.seen for change in whole.update(values)]
+    found, place = [], 0
+    for size in [*cuts, len(values)]:
+        found += [change.seen for change in pieces.update(values[place : place + size])]
+        place += size
+    assert found == expected
+    states = pieces.dump(), whole.dump()
+    for state in states:
+        state["last"] = state["last"] and state["last"][1:]  # but for its place in an update
+    assert states[0] == states[1]
+
+
+def test_a_restored_detector_goes_on_as_the_first():
+    values = np.concatenate((errors(7, 333, 0.1), errors(8, 300, 0.3)))
+    for place in (0, 100, 203, 450):
+        first = ErrorShift(LEARNED)
+        first.update(values[:place])
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.dump()))
+        second = ErrorShift.load(state, LEARNED)
+        assert second.update(values[place:]) == first.update(values[place:])
+        assert second.dump() == first.dump()
+
+
+@pytest.mark.parametrize("state", [{}, {"version": 1}, {**ErrorShift(KNOWN).dump(), "version": 2}])
+def test_a_foreign_state_is_refused(state):
+    with pytest.raises(SnapshotError):
+        ErrorShift.load(state, KNOWN)
+
+
+def test_a_rise_says_its_size_and_how_long_it_took():
+    values = np.concatenate((errors(9, 3_000, 0.1), errors(10, 1_000, 0.4)))
+    detector = ErrorShift(Terms(run_length=10_000.0))
+    first = detector.update(values)[0]
+    assert first.worse
+    assert 3_000 < first.seen < 3_100
+    assert first.before == pytest.approx(0.1, abs=0.03)
+    assert first.after is not None
+    assert first.after > 1.5 * first.before
+
+
+def test_a_fall_is_found_where_both_directions_are_asked_for():
+    values = np.concatenate((errors(11, 3_000, 0.3), errors(12, 1_000, 0.1)))
+    assert not ErrorShift(Terms(run_length=10_000.0)).update(values)
+    changes = ErrorShift(Terms(run_length=10_000.0, direction="both")).update(values)
+    assert changes
+    assert not any(change.worse for change in changes)
+
+
+def test_a_rise_within_the_tolerance_is_nobodys_business():
+    values = np.concatenate((errors(13, 1_000, 0.1), errors(14, 20_000, 0.13)))
+    strict, lenient = (ErrorShift(Terms(run_length=10_000.0, tolerance=t)) for t in (0.0, 0.05))
+    assert strict.update(values)
+    assert not lenient.update(values)
+
+
+def test_values_beyond_zero_and_one_are_refused():
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            ErrorShift(KNOWN).update(np.array([0.5, wrong]))
+
+
+def test_without_a_run_length_only_overwhelming_evidence_counts():
+    detector = ErrorShift(KNOWN._replace(run_length=None))
+    assert not detector.update(np.ones(100))
+    assert detector.update(np.ones(5_000))
+
+
+@given(st.floats(0.0, 1.0), st.sampled_from(["worse", "both"]))
+def test_no_bet_can_lose_all_and_each_is_fair(mean, direction):
+    baseline = learn(np.empty(0), Terms(reference=0, mean=mean, direction=direction))
+    means, stakes = np.array(baseline.means), np.array(baseline.stakes)
+    lost, won = (step_earnings(np.full((1, 1), x), means, stakes, 1.0)[0] for x in (0.0, 1.0))
+    assert (lost > 0).all()
+    assert (won > 0).all()
+    np.testing.assert_allclose((1 - means) * lost + means * won, 1.0)
+
+
+def test_many_streams_at_once_step_as_each_alone():
+    blocks = np.stack([errors(seed, BLOCK, 0.3) for seed in range(8)])
+    learned = [learn(errors(20 + seed, 200, 0.2), BOTH) for seed in range(8)]
+    means, stakes = (np.array([getattr(one, name) for one in learned]) for name in ("means", "stakes"))
+    together = step_earnings(blocks, means, stakes, np.array([[one.inflation] for one in learned]))
+    alone = [
+        step_earnings(block[None], np.array(one.means), np.array(one.stakes), one.inflation)[0]
+        for block, one in zip(blocks, learned, strict=True)
+    ]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.floats(0.01, 0.4))
+def test_the_bound_is_wilsons(wrong, right, missed):
+    from scipy.stats import binomtest
+
+    n = wrong + right
+    interval = binomtest(wrong, n).proportion_ci(1 - 2 * missed, method="wilson")
+    p = wrong / n
+    assert bound(p, p * (1 - p), n, 1.0, missed) == pytest.approx(interval.high, abs=1e-9)
+    assert bound(p, p * (1 - p), n, -1.0, missed) == pytest.approx(interval.low, abs=1e-9)
+
+
+def test_less_variance_narrows_the_bound():
+    assert bound(0.3, 0.01, 1_000, 1.0) < bound(0.3, 0.21, 1_000, 1.0)
+
+
+def test_stakes_are_the_first_order_optimum():
+    for mean in (0.02, 0.1, 0.5):
+        for stake, odds in zip(bets.stakes_up(mean), bets.ODDS, strict=True):
+            risen = odds * mean / (1 - mean) / (1 + odds * mean / (1 - mean))
+            if stake < bets.MOST_STAKED / mean * 0.999:
+                lost, won = math.log(1 - stake * mean), math.log(1 + stake * (1 - mean))
+                assert (1 - risen) * lost + risen * won > 0
