@@ -14,7 +14,15 @@ from tidegauge.config import Settings
 
 _TICK_SECONDS = 0.02
 _FLUSH_SECONDS = 60.0
-_CLIENT = {"enable.idempotence": True, "linger.ms": 5, "log_level": 0, "message.timeout.ms": 120_000}
+_CLIENT = {
+    "enable.idempotence": True,
+    "linger.ms": 5,
+    "log_level": 0,
+    "message.timeout.ms": 120_000,
+    "socket.timeout.ms": 5_000,  # what it has not sent counts as lag, so it must not sulk after an outage
+    "request.timeout.ms": 5_000,
+    "reconnect.backoff.max.ms": 500,
+}
 
 
 class Feed(threading.Thread):

@@ -205,9 +205,9 @@ class MonitorStage:
                 raise TidegaugeError(f"partition {partition} has a newer owner")
             owned.saved_offset = owned.next_offset
             self._to_commit[self._settings.topics.observations, partition] = Committed(owned.next_offset)
+        self._saved_in = self._clock() - started  # a commit waits for the broker and costs nothing
         if self._to_commit and self._consumer.commit(self._to_commit):
             self._to_commit.clear()
-        self._saved_in = self._clock() - started
 
     def _gain(self, partitions: list[Partition]) -> dict[Partition, int | None]:
         starts: dict[Partition, int | None] = {}
