@@ -63,7 +63,7 @@ def _plan(options: argparse.Namespace) -> Iterator[str]:
         return
     draw = random.Random(options.seed)
     while True:
-        round_ = [*names, *(name for name in KILLING if name in names) * 3]
+        round_ = [*names, *(name for name in KILLING if name in names) * 4]
         draw.shuffle(round_)
         yield from round_
 
