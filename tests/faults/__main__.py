@@ -62,8 +62,9 @@ def _plan(options: argparse.Namespace) -> Iterator[str]:
             yield from names
         return
     draw = random.Random(options.seed)
+    killing = [name for name in KILLING if name in names]
     while True:
-        round_ = [*names, *(name for name in KILLING if name in names) * 4]
+        round_ = [*names, *killing * 4]
         draw.shuffle(round_)
         yield from round_
 
