@@ -45,6 +45,7 @@ class Kafka(Section, frozen=True):
     bootstrap_servers: str = "127.0.0.1:9092"
     group: str = "tidegauge"  # prefix of the consumer groups: <group>.join, <group>.monitor
     session_timeout_ms: Positive = 10_000
+    buffer_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64  # of messages that one client may hold
     options: dict[str, str | int | float | bool] = {}  # any librdkafka key: security.protocol, ...
     start: Literal["earliest", "latest"] = "earliest"  # where a new group begins
 

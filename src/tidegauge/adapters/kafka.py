@@ -37,7 +37,6 @@ _CONSUMER = {
     "enable.auto.offset.store": False,
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 50,
-    "queued.max.messages.kbytes": 65_536,
     "allow.auto.create.topics": False,
 }
 # Not compressed unless kafka.options say so: clients without the codec could not read the alerts.
@@ -79,6 +78,7 @@ class BatchConsumer:
         self._consumer = Consumer(
             {
                 **_CONSUMER,
+                "queued.max.messages.kbytes": settings.buffer_mb * 1_024,
                 **_membership(settings),
                 **settings.options,
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -203,7 +203,12 @@ class RowProducer:
     def __init__(self, settings: Kafka) -> None:
         self._failed: KafkaError | None = None
         self._producer = Producer(
-            {**_PRODUCER, **settings.options, "bootstrap.servers": settings.bootstrap_servers},
+            {
+                **_PRODUCER,
+                "queue.buffering.max.kbytes": settings.buffer_mb * 1_024,
+                **settings.options,
+                "bootstrap.servers": settings.bootstrap_servers,
+            },
             logger=None,
         )
 

@@ -217,24 +217,31 @@ class Shift:
         due &= frozen
         return due
 
+    def settle(self, series: int) -> None:
+        """Count the rows of a version that wait, which nobody sees before.
+
+        Not whenever somebody looks: when rows are counted must follow from the stream alone, or a replay
+        would come to other alerts.
+        """
+        for kind in list(self._kept.get(series, ())):
+            self._flush(kind, series)
+
     def verdicts(self, series: int) -> list[Verdict]:
-        """Return the verdict on each feature of a version and on its prediction."""
+        """Return the verdict on each feature of a version and on its prediction; see `settle`."""
         watermark_ms = self._roster.watermark(series)
         found = []
         for kind, binned in self._kept.get(series, {}).items():
-            if binned.bins is None:
-                continue
-            self._flush(kind, series)
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
                 found.append(Verdict(own[1], own[0], verdict, cell))
         return found
 
     def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:
-        """Yield for features and prediction of a version: which it is, what moved, and the rows seen."""
+        """Yield for features and prediction of a version: which it is, what moved, and the rows seen.
+
+        See `settle`.
+        """
         for kind, binned in self._kept.get(series, {}).items():
-            if binned.shift is not None:
-                self._flush(kind, series)
             found = binned.shifted()
             if found is not None:
                 yield kind == PREDICTION, *found

@@ -127,8 +127,11 @@ class Watch:
         return alerts
 
     def detectors(self, series: int) -> list[Detector | ErrorShift]:
-        """Return the detectors of a series, which have seen every error; none while its task is open."""
-        self._flush(series)
+        """Return the detectors of a series; none while its task is open.
+
+        They have seen every error when they were last judged, and not less since: when they see one must
+        follow from the stream alone, not from who looks, or a replay would come to other alerts.
+        """
         return self.watched(series).detectors or []
 
     def watched(self, series: int) -> Watched:
@@ -277,6 +280,10 @@ class Watch:
                 if value is not None:
                     found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
+        if due[-1]:
+            self._flush(series)
+        if due[-1] or drifting:
+            self._shift.settle(series)
         for detector in self.detectors(series) if due[-1] else ():
             key = self._key(series, "detector", detector.name, "error")
             if isinstance(detector, ErrorShift):
