@@ -148,7 +148,7 @@ def test_a_sweep_goes_through_the_buckets_a_few_at_a_time(store: redis.Redis, ne
 
 def test_small_entries_lie_in_listpacks_and_long_ones_too(store: redis.Redis, new_window: NewWindow) -> None:
     window = new_window(Rules(100, 10), shards=1, buckets=1, prefix="packed")
-    window.apply([predicted(offset, 0, name=str(offset), payload=b"p" * 240) for offset in range(64)], 0)
+    window.apply([predicted(offset, 0, name=str(offset), payload=b"p" * 230) for offset in range(64)], 0)
     assert store.hlen("packed:{0}:b:0") == 64 * 4
     assert store.object("encoding", "packed:{0}:b:0") == b"listpack"
 
