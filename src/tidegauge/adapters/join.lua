@@ -529,24 +529,23 @@ while at <= size do
   codes[taken] = CODES[code]
 end
 
-for bucket = tonumber(ARGV[10]), tonumber(ARGV[11]) do
-  local key, values = prefix .. string.format('%0' .. ARGV[7] .. 'd', bucket), {}
-  local flat = call('HGETALL', key)
-  for index = 1, #flat, 2 do
-    values[flat[index]] = flat[index + 1]
-  end
-  for index = 1, #flat, 2 do
-    local field, value = flat[index], flat[index + 1]
+local function sweep(bucket)
+  local entries = call('HGETALL', bucket)
+  for index = 1, #entries, 2 do
+    local field, value, fields = entries[index], entries[index + 1], 1
     if #field == NAME_BYTES then
-      local further = further_fields(value)
-      for extra = 1, further do
-        value = value .. values[field .. extra]
+      if further_fields(value) > 0 then
+        value, fields = read(bucket, field)
       end
-      value = plain(value)
       local left = expire(value)
-      if left ~= value then write(key, field, left, further + 1) end
+      if left ~= value then write(bucket, field, left, fields) end
     end
   end
+end
+
+local name = '%0' .. ARGV[7] .. 'd'
+for bucket = tonumber(ARGV[10]), tonumber(ARGV[11]) do
+  sweep(prefix .. string.format(name, bucket))
 end
 
 for source, offset in pairs(applied) do

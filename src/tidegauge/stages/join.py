@@ -41,7 +41,8 @@ Answer = TypeVar("Answer")
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
 _FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
-_SWEEP_BUCKETS = 64  # looked at in a step: a full pass takes buckets / 64 steps, each under 1 ms
+_SWEEP_BUCKETS = 64  # of each shard, looked at in a step
+_SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps
 
 
 class JoinStage:
@@ -70,6 +71,7 @@ class JoinStage:
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
         self._published = 0.0
+        self._sweep_next = 0.0
         self._partitions = producer.partitions(names.observations)
         self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
 
@@ -101,7 +103,7 @@ class JoinStage:
         self._reading.done(records)
         self._keep(self._reading.commit)  # 7
         self._keep(lambda: self._reading.advance(batch.reached()))  # 8
-        self._keep(lambda: self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS))
+        self._keep(self._sweep)
         self._keep(self._publish)
         return len(records)
 
@@ -154,6 +156,13 @@ class JoinStage:
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
+
+    def _sweep(self) -> None:
+        began = self._clock()
+        if began >= self._sweep_next:
+            self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS)
+            ended = self._clock()
+            self._sweep_next = ended + _SWEEP_REST * (ended - began)
 
     def _publish(self) -> None:
         now = self._clock()
