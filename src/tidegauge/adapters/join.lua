@@ -34,6 +34,7 @@ local SIDES = {[0] = 'predictions.', 'labels.'}
 local PREDICTION_SIDE, LABEL_SIDE = 0, 1
 local REJECTED_EVENT = 2  -- flag of an event's side
 local POSITION_BYTES, NAME_BYTES = 14, 8
+local AT_ONCE = 1000  -- values on the stack of Lua
 local MOST_CODES, NO_CODE = 4096, '\0\0'
 
 local horizon = tonumber(ARGV[3])
@@ -397,20 +398,28 @@ end
 
 -- The batch
 
-local applied, replayed = {}, {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
+local applied, replayed = {}, {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}  -- applied: name, offset, and so on
 
 -- Returns whether the batch has events that had been applied before.
 local function take_offsets(offsets)
-  local at, any = 1, false
+  local at, any, names, ranges = 1, false, {}, {}
   while at <= #offsets do
     local side, partition, first, last
     side, partition, first, last, at = read_struct('>BI2I8I8', offsets, at)
-    local source = SIDES[side] .. partition
-    local known = tonumber(call('HGET', KEYS[2], source) or -1)
-    if first <= known then
-      replayed[side][partition], any = known, true
+    names[#names + 1] = SIDES[side] .. partition
+    ranges[#ranges + 1] = {side, partition, first, last}
+  end
+  for before = 0, #names - 1, AT_ONCE do
+    local found = call('HMGET', KEYS[2], unpack(names, before + 1, math.min(before + AT_ONCE, #names)))
+    for index = 1, #found do
+      local side, partition, first, last = unpack(ranges[before + index])
+      local known = tonumber(found[index] or -1)
+      if first <= known then
+        replayed[side][partition], any = known, true
+      end
+      applied[#applied + 1] = names[before + index]
+      applied[#applied + 1] = string.format('%.0f', math.max(last, known))
     end
-    applied[source] = math.max(last, known)
   end
   return any
 end
@@ -548,8 +557,8 @@ for bucket = tonumber(ARGV[10]), tonumber(ARGV[11]) do
   sweep(prefix .. string.format(name, bucket))
 end
 
-for source, offset in pairs(applied) do
-  call('HSET', KEYS[2], source, string.format('%.0f', offset))
+for before = 0, #applied - 1, AT_ONCE do
+  call('HSET', KEYS[2], unpack(applied, before + 1, math.min(before + AT_ONCE, #applied)))
 end
 for side, counted in pairs(counts) do
   for verdict, by in pairs(counted) do

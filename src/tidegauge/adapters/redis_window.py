@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
 from importlib import resources
 from itertools import compress, pairwise
@@ -156,6 +157,7 @@ class RedisWindow:
         self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
         self._script = _ONLY.encode() + resources.files(__package__).joinpath("join.lua").read_bytes()
         self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
+        self._applying = ThreadPoolExecutor(1, "tidegauge-window")  # makes its thread when one is needed
         self._next_bucket = 0
         self._names: list[bytes] = []  # of each shard, as it was recognised
         self._codes = [Codes() for _ in range(shards)]
@@ -179,6 +181,7 @@ class RedisWindow:
 
     def close(self) -> None:
         """Close the connections."""
+        self._applying.shutdown()
         self._client.close()
 
     def open(self) -> None:
@@ -248,6 +251,10 @@ class RedisWindow:
             for text in self._whole(shard, reply[1:], codes[shard], columns.sides[places[shard]])
         ]
         return _resolutions(columns, order, np.concatenate(codes), texts)
+
+    def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], Resolutions]:
+        """Begin to apply arrivals, and return what waits for the end; until then no other call may apply."""
+        return self._applying.submit(self.apply, arrivals, watermark_ms).result
 
     def _heads(self, arrivals: Arrivals) -> tuple[NDArray[Any], Ints]:
         """Return the beginnings of the events [n], and the shards [n] they go to."""
@@ -399,7 +406,12 @@ class RedisWindow:
         pipeline: Any = self._client.pipeline(transaction=False)
         for shard, batch in batches.items():
             keys = [self._key(shard, name) for name in _KEYS]
-            rest: list[Any] = [batch.watermark_ms, *self._rule_arguments, self._key(shard, "b:"), self._digits]
+            rest: list[Any] = [
+                batch.watermark_ms,
+                *self._rule_arguments,
+                self._key(shard, "b:"),
+                self._digits,
+            ]
             rest += [*batch[1:-1], *batch.contexts]
             pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, names[shard], *rest)
         replies = _translated(lambda: pipeline.execute(raise_on_error=False))

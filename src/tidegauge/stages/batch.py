@@ -122,7 +122,6 @@ class Batch(NamedTuple):
 
 def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:
     """Return the records [n], decoded."""
-    contexts.begin()
     topics, partitions, offsets, times, _, values = zip(*records, strict=True) if records else ((),) * 6
     sources, source = _sources(topics, partitions)
     times_ms = np.array(times, np.int64)
