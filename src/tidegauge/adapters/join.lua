@@ -35,6 +35,7 @@ local PREDICTION_SIDE, LABEL_SIDE = 0, 1
 local REJECTED_EVENT = 2  -- flag of an event's side
 local POSITION_BYTES, NAME_BYTES = 14, 8
 local AT_ONCE = 1000  -- values on the stack of Lua
+local FIRST = WAITING + EMIT_PREDICTION
 local MOST_CODES, NO_CODE = 4096, '\0\0'
 
 local horizon = tonumber(ARGV[3])
@@ -472,6 +473,24 @@ local function take_label(bucket, field, value, fields, at_ms, label, id)
   return MATCHED, HAS_ROWS + OWN_EVENT
 end
 
+-- A prediction of which nothing is stored, or one label that matches: nearly every other one.
+local function take_prediction(bucket, field, value, fields, at_ms, body)
+  if not value then
+    write(bucket, field, char(PREDICTION) .. body, 0)
+    return WAITING, EMIT_PREDICTION
+  end
+  if byte(value, 1) ~= LABELS then return nil end
+  local payload_bytes, labelled_at = read_struct('>I3I6', value, 2)
+  local label_end = 5 + POSITION_BYTES + payload_bytes
+  if label_end + 2 + read_struct('>I2', value, label_end) <= #value then return nil end
+  if labelled_at < due_before or math.abs(labelled_at - at_ms) > horizon then return nil end
+  move_waiting(LABEL_SIDE, MATCHED)
+  rows[#rows + 1] = sub(value, 5, label_end - 1)
+  local length, label = length_of(#body - POSITION_BYTES), sub(value, 2, label_end - 1)
+  write(bucket, field, char(PREDICTION + BY_PREDICTION + LABELS) .. length .. body .. label, fields)
+  return MATCHED, EMIT_PREDICTION + HAS_ROWS + OWN_EVENT
+end
+
 local function take_apart(side, bucket, field, event, stored, fields)
   local value = stored and expire(stored)
   local verdict, flags, left = settle(value, side, event)
@@ -497,6 +516,8 @@ local function take(side, bucket, field, start, payload_bytes, id, context)
   end
   if side == LABEL_SIDE then
     verdict, flags = take_label(bucket, field, value, fields, at_ms, length_of(payload_bytes) .. body, id)
+  else
+    verdict, flags = take_prediction(bucket, field, value, fields, at_ms, body)
   end
   if not verdict then
     verdict, flags = take_apart(side, bucket, field, event_of(at_ms, body, id), value, fields)
@@ -505,7 +526,7 @@ local function take(side, bucket, field, start, payload_bytes, id, context)
   return verdict + flags
 end
 
--- Nothing is stored of nearly every prediction.
+-- A prediction of which nothing is stored: the usual one, unless labels come first.
 local function take_first(bucket, field, start, payload_bytes, context)
   local value = sub(blob, start, start + POSITION_BYTES + payload_bytes) .. ending(context)
   if #value > FIELD_BYTES or call('HSETNX', bucket, field, value) == 0 then return nil end
@@ -519,7 +540,7 @@ local function reject(side, position)
   return REJECTED
 end
 
-local at, size, codes, taken = 1, #blob, {}, 0
+local at, size, codes, taken, labels_first = 1, #blob, {}, 0, any_replayed
 local head = '>Bc' .. ARGV[7] .. 'c8I4I2I4'
 while at <= size do
   local side, bucket, field, context, id_bytes, payload_bytes, start = read_struct(head, blob, at)
@@ -529,10 +550,12 @@ while at <= size do
     code = reject(side - REJECTED_EVENT, sub(blob, start + 1, start + POSITION_BYTES))
   else
     bucket = prefix .. bucket
-    if side == PREDICTION_SIDE and not any_replayed then
+    if side == PREDICTION_SIDE and not labels_first then
       code = take_first(bucket, field, start, payload_bytes, context)
+      labels_first = not code
     end
     code = code or take(side, bucket, field, start, payload_bytes, sub(blob, id_start, at - 1), context)
+    if code == FIRST and not any_replayed then labels_first = false end
   end
   taken = taken + 1
   codes[taken] = CODES[code]
