@@ -92,7 +92,7 @@ class Join(Section, frozen=True):
     horizon_seconds: Positive = 7 * 86_400  # a label further away than this does not match
     lateness_seconds: Positive = 3_600  # how far out of order the topics may be before a purge
     shards: Positive = 16  # fixed once data is there; each is one script call a batch
-    buckets: Positive = 1_024  # hashes a shard; aim at 64 waiting predictions in each
+    buckets: Positive = 4_096  # hashes a shard; aim at 16 to 64 waiting predictions in each
     batch: Positive = 10_000  # events taken at once under load
     linger_ms: Positive = 50  # how long an empty topic is waited for; what is there is taken at once
 

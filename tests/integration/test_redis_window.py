@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
@@ -23,8 +25,9 @@ from tests.test_join import (
     rejected,
 )
 from tidegauge.adapters.redis_window import RedisWindow
+from tidegauge.adapters.window_codes import MOST_CODES
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
-from tidegauge.join import Arrival, MemoryWindow, Orphan, Rules, Side, key_of
+from tidegauge.join import Arrival, Arrivals, MemoryWindow, Orphan, Rules, Side, key_of
 from tidegauge.servers import Servers
 
 NewWindow = Callable[..., RedisWindow]
@@ -148,9 +151,53 @@ def test_a_sweep_goes_through_the_buckets_a_few_at_a_time(store: redis.Redis, ne
 
 def test_small_entries_lie_in_listpacks_and_long_ones_too(store: redis.Redis, new_window: NewWindow) -> None:
     window = new_window(Rules(100, 10), shards=1, buckets=1, prefix="packed")
-    window.apply([predicted(offset, 0, name=str(offset), payload=b"p" * 240) for offset in range(64)], 0)
+    window.apply([predicted(offset, 0, name=str(offset), payload=b"p" * 230) for offset in range(64)], 0)
     assert store.hlen("packed:{0}:b:0") == 64 * 4
     assert store.object("encoding", "packed:{0}:b:0") == b"listpack"
+
+
+def with_contexts(arrivals: Sequence[Arrival], texts: Sequence[bytes]) -> Arrivals:
+    """The arrivals, each with a context after its payload."""
+    columns = Arrivals.of(arrivals)
+    return replace(columns, contexts=np.arange(len(columns)), texts=texts)
+
+
+def test_a_context_is_stored_once_a_shard_and_known_to_every_worker(
+    store: redis.Redis, new_window: NewWindow
+) -> None:
+    rules = Rules(100, 10)
+    one, other = (new_window(rules, shards=1, prefix="contexts") for _ in range(2))
+    predictions = [predicted(offset, 0, name=str(offset)) for offset in range(4)]
+    one.apply(with_contexts(predictions, [b"model a", b"model b"] * 2), 0)
+    assert store.hlen("contexts:{0}:contexts") == 2
+    labels = [labelled(offset, 1, b"1", name=str(offset)) for offset in range(5)]
+    found = [it.predicted for it in other.apply(labels, 0)][:4]
+    assert found == [predictions[0].payload + text for text in [b"model a", b"model b"] * 2]
+    correction = labelled(5, 2, b"0", name="0")
+    assert one.apply([correction], 0)[0].predicted == found[0]
+    late = with_contexts([predicted(4, 0, name="4")], [b"model c"])
+    assert other.apply(late, 0)[0].predicted == late[0].payload == predictions[0].payload + b"model c"
+
+
+def test_contexts_beyond_the_codes_are_stored_with_their_predictions(
+    store: redis.Redis, new_window: NewWindow
+) -> None:
+    window = new_window(Rules(100, 10), shards=1, buckets=64, prefix="many")
+    texts = [b"model %d" % number for number in range(MOST_CODES + 50)]
+    predictions = [predicted(offset, 0, name=str(offset)) for offset in range(len(texts))]
+    labels = [labelled(offset, 1, b"1", name=str(offset)) for offset in range(len(texts))]
+    window.apply(with_contexts(predictions, texts), 0)
+    assert store.hlen("many:{0}:contexts") == MOST_CODES
+    assert [it.predicted for it in window.apply(labels, 0)] == [
+        predictions[0].payload + text for text in texts
+    ]
+
+
+def test_what_is_begun_is_applied_when_it_is_waited_for(store: redis.Redis, new_window: NewWindow) -> None:
+    window = new_window(Rules(100, 10))
+    applying = window.begin([predicted(0, 0)], 0)
+    assert [it.verdict for it in applying()] == ["waiting"]
+    assert window.counters()["predictions.waiting"] == 1
 
 
 def test_a_worker_with_another_layout_is_refused(store: redis.Redis, new_window: NewWindow) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from tests.simulation.points import Process
-from tidegauge.errors import WentBack
+from tidegauge.errors import TidegaugeError, WentBack
 from tidegauge.join import Arrival, MemoryWindow, Orphan, Resolution, Rules, Side
 from tidegauge.ports import Snapshot, Writes
 
@@ -152,6 +152,19 @@ class SimWindow:
             found |= zip(places, resolutions, strict=True)
         self.process.point("applied it")
         return [found[place] for place in range(len(arrivals))]
+
+    def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], list[Resolution]]:
+        try:
+            found = self.apply(arrivals, watermark_ms)
+        except TidegaugeError as error:  # it is told when the stage asks
+            reason = error
+        else:
+            return lambda: found
+
+        def fail() -> NoReturn:
+            raise reason
+
+        return fail
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
         for shard in range(SHARDS):

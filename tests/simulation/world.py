@@ -27,7 +27,7 @@ SETTINGS = Settings(
     topics=Topics(partitions=PARTITIONS),
     limits=Limits(future_seconds=10**9),
     join=Join(
-        horizon_seconds=HORIZON_MS // 1_000, lateness_seconds=LATENESS_MS // 1_000, batch=100, linger_ms=1
+        horizon_seconds=HORIZON_MS // 1_000, lateness_seconds=LATENESS_MS // 1_000, batch=12, linger_ms=1
     ),
     monitor=Monitor(
         count_windows=(5,),

@@ -1,9 +1,10 @@
 -- The join of predictions and labels in one shard: the table of tidegauge/join/table.py, as a script.
 --
--- KEYS  1 the shard's filling, 2 applied offsets, 3 counters, 4 outbox
+-- KEYS  1 the shard's filling, 2 applied offsets, 3 counters, 4 outbox, 5 contexts
 -- ARGV  1 the window's name (checked before this), 2 watermark_ms, 3 horizon_ms, 4 lateness_ms,
---       5 corrections kept, 6 prefix of the bucket keys, 7 the batch's last offsets, 8 the events,
---       9 first bucket to sweep, 10 last bucket to sweep
+--       5 corrections kept, 6 prefix of the bucket keys, 7 digits of a bucket's number,
+--       8 the first and last offsets of the batch, 9 the events,
+--       10 first bucket to sweep, 11 last bucket to sweep, 12... the contexts of the events, or their codes
 -- Returns one byte for each event (verdict, and flags as below), then the rows of those that have any.
 --
 -- An entry is one value in a bucket's hash; all integers are big endian:
@@ -13,6 +14,8 @@
 --   newest      position; where it is not the last label's
 --   label       length(3) position payload [length(2) prediction_id, without a prediction]
 --   position    at_ms(6) partition(2) offset(6)
+-- The payload of a prediction ends with its context and two zeros, or with the context's code(2), under which
+-- the shard keeps it.
 -- A listpack, the small encoding of a hash, takes values of at most 64 bytes, so a longer entry
 -- lies in up to four fields: field, field..1, field..2, field..3.
 --
@@ -31,12 +34,20 @@ local SIDES = {[0] = 'predictions.', 'labels.'}
 local PREDICTION_SIDE, LABEL_SIDE = 0, 1
 local REJECTED_EVENT = 2  -- flag of an event's side
 local POSITION_BYTES, NAME_BYTES = 14, 8
+local AT_ONCE = 1000  -- values on the stack of Lua
+local FIRST = WAITING + EMIT_PREDICTION
+local MOST_CODES, NO_CODE = 4096, '\0\0'
 
 local horizon = tonumber(ARGV[3])
 local due_before = tonumber(ARGV[2]) - horizon - tonumber(ARGV[4])
 local corrections, prefix = tonumber(ARGV[5]), ARGV[6]
 local pack, read_struct, byte, char, sub = struct.pack, struct.unpack, string.byte, string.char, string.sub
 local call, floor = redis.call, math.floor
+
+local CODES = {}
+for code = 0, 127 do
+  CODES[code] = char(code)
+end
 
 local orphans, rows = {}, {}
 local counts = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
@@ -102,8 +113,19 @@ local function decode(value)
   return entry
 end
 
+local lengths = {}
+
+local function length_of(payload_bytes)
+  local length = lengths[payload_bytes]
+  if not length then
+    length = pack('>I3', payload_bytes)
+    lengths[payload_bytes] = length
+  end
+  return length
+end
+
 local function encoded(event)
-  return pack('>I3', #event[3]) .. event[2] .. event[3]
+  return length_of(#event[3]) .. event[2] .. event[3]
 end
 
 local function encode(entry)
@@ -342,28 +364,9 @@ local function label_meets_matched(entry, event)
   return CORRECTED, add_rows(entry, revision), true
 end
 
--- Nothing stored, or a prediction that waits: nearly every event. Works on the value as it is.
-local function settle_simple(value, side, at_ms, body, id)
-  if side == PREDICTION_SIDE then
-    if value then return DUPLICATE, 0, value end
-    return WAITING, EMIT_PREDICTION, char(PREDICTION) .. body
-  end
-  local label = pack('>I3', #body - POSITION_BYTES) .. body
-  if not value then
-    return WAITING, 0, char(LABELS) .. label .. pack('>I2c0', #id, id)
-  end
-  local prediction = sub(value, 2)
-  if math.abs(read_struct('>I6', prediction) - at_ms) > horizon then return LATE, 0, value end
-  move_waiting(PREDICTION_SIDE, MATCHED)
-  rows[#rows + 1] = prediction
-  local length = pack('>I3', #prediction - POSITION_BYTES)
-  return MATCHED, HAS_ROWS + OWN_EVENT, char(PREDICTION + LABELS) .. length .. prediction .. label
-end
-
 -- Returns verdict, flags and the entry's value afterwards.
-local function settle(value, side, at_ms, body, id)
-  if not value or byte(value, 1) == PREDICTION then return settle_simple(value, side, at_ms, body, id) end
-  local entry, event = decode(value), event_of(at_ms, body, id)
+local function settle(value, side, event)
+  local entry = decode(value)
   local verdict, flags, changed = DUPLICATE, 0, false
   if side == LABEL_SIDE then
     local meet = entry.prediction and label_meets_matched or label_meets_labels
@@ -371,7 +374,8 @@ local function settle(value, side, at_ms, body, id)
   elseif not entry.prediction then
     verdict, flags, changed = prediction_meets_labels(entry, event)
   end
-  return verdict, flags, changed and encode(entry) or value
+  if changed then return verdict, flags, encode(entry) end
+  return verdict, flags, value
 end
 
 local function tell_again(value, side, event)
@@ -395,89 +399,189 @@ end
 
 -- The batch
 
-local applied = {}
+local applied, replayed = {}, {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}  -- applied: name, offset, and so on
 
-local function applied_offset(source)
-  local offset = applied[source]
-  if not offset then
-    offset = tonumber(call('HGET', KEYS[2], source) or -1)
-    applied[source] = offset
+-- Returns whether the batch has events that had been applied before.
+local function take_offsets(offsets)
+  local at, any, names, ranges = 1, false, {}, {}
+  while at <= #offsets do
+    local side, partition, first, last
+    side, partition, first, last, at = read_struct('>BI2I8I8', offsets, at)
+    names[#names + 1] = SIDES[side] .. partition
+    ranges[#ranges + 1] = {side, partition, first, last}
   end
-  return offset
+  for before = 0, #names - 1, AT_ONCE do
+    local found = call('HMGET', KEYS[2], unpack(names, before + 1, math.min(before + AT_ONCE, #names)))
+    for index = 1, #found do
+      local side, partition, first, last = unpack(ranges[before + index])
+      local known = tonumber(found[index] or -1)
+      if first <= known then
+        replayed[side][partition], any = known, true
+      end
+      applied[#applied + 1] = names[before + index]
+      applied[#applied + 1] = string.format('%.0f', math.max(last, known))
+    end
+  end
+  return any
 end
 
-local function take(side, at_ms, body, id, bucket, field, source, offset)
+-- Returns whether the event at this position had been applied before the batch.
+local function is_replay(side, position)
+  local partition, offset = read_struct('>I2I6', position, 7)
+  return offset <= (replayed[side][partition] or -1)
+end
+
+local function context_code(context)
+  local code = call('HGET', KEYS[5], context)
+  if code then return code end
+  local known = call('HLEN', KEYS[5])
+  if known >= MOST_CODES then return context .. NO_CODE end
+  code = pack('>I2', known + 1)
+  call('HSET', KEYS[5], context, code)
+  return code
+end
+
+-- The end of a prediction's payload.
+local endings = {[0] = NO_CODE}
+
+local function ending(number)
+  local text = endings[number]
+  if not text then
+    text = ARGV[11 + number]
+    if #text ~= #NO_CODE then text = context_code(text) end
+    endings[number] = text
+  end
+  return text
+end
+
+-- A label of which nothing is stored but a prediction that waits: nearly every one. Returns nil where the
+-- entry must be taken apart.
+local function take_label(bucket, field, value, fields, at_ms, label, id)
+  if not value then
+    write(bucket, field, char(LABELS) .. label .. pack('>I2c0', #id, id), 0)
+    return WAITING, 0
+  end
+  if byte(value, 1) ~= PREDICTION then return nil end
+  local predicted_at = read_struct('>I6', value, 2)
+  if predicted_at < due_before then return nil end
+  if math.abs(predicted_at - at_ms) > horizon then return LATE, 0 end
+  local prediction = sub(value, 2)
+  move_waiting(PREDICTION_SIDE, MATCHED)
+  rows[#rows + 1] = prediction
+  local length = length_of(#prediction - POSITION_BYTES)
+  write(bucket, field, char(PREDICTION + LABELS) .. length .. prediction .. label, fields)
+  return MATCHED, HAS_ROWS + OWN_EVENT
+end
+
+-- A prediction of which nothing is stored, or one label that matches: nearly every other one.
+local function take_prediction(bucket, field, value, fields, at_ms, body)
+  if not value then
+    write(bucket, field, char(PREDICTION) .. body, 0)
+    return WAITING, EMIT_PREDICTION
+  end
+  if byte(value, 1) ~= LABELS then return nil end
+  local payload_bytes, labelled_at = read_struct('>I3I6', value, 2)
+  local label_end = 5 + POSITION_BYTES + payload_bytes
+  if label_end + 2 + read_struct('>I2', value, label_end) <= #value then return nil end
+  if labelled_at < due_before or math.abs(labelled_at - at_ms) > horizon then return nil end
+  move_waiting(LABEL_SIDE, MATCHED)
+  rows[#rows + 1] = sub(value, 5, label_end - 1)
+  local length, label = length_of(#body - POSITION_BYTES), sub(value, 2, label_end - 1)
+  write(bucket, field, char(PREDICTION + BY_PREDICTION + LABELS) .. length .. body .. label, fields)
+  return MATCHED, EMIT_PREDICTION + HAS_ROWS + OWN_EVENT
+end
+
+local function take_apart(side, bucket, field, event, stored, fields)
+  local value = stored and expire(stored)
+  local verdict, flags, left = settle(value, side, event)
+  if left ~= stored then write(bucket, field, left, fields) end
+  return verdict, flags
+end
+
+local blob = ARGV[9]
+local any_replayed = take_offsets(ARGV[8])
+
+-- An event lies in the blob from `start` on: flags(1), position, payload; then its prediction_id.
+local function take(side, bucket, field, start, payload_bytes, id, context)
+  local at_ms = read_struct('>I6', blob, start + 1)
+  local body = sub(blob, start + 1, start + POSITION_BYTES + payload_bytes)
+  if side == PREDICTION_SIDE then
+    body = body .. ending(context)
+  end
   local value, fields = read(bucket, field)
-  if offset <= applied_offset(source) then
-    local verdict, flags = tell_again(value, side, event_of(at_ms, body, id))
+  local verdict, flags
+  if any_replayed and is_replay(side, body) then
+    verdict, flags = tell_again(value, side, event_of(at_ms, body, id))
     return verdict + flags + IS_REPLAY
   end
-  applied[source] = offset
-  local verdict, flags, left = settle(value and expire(value), side, at_ms, body, id)
-  if left ~= value then write(bucket, field, left, fields) end
+  if side == LABEL_SIDE then
+    verdict, flags = take_label(bucket, field, value, fields, at_ms, length_of(payload_bytes) .. body, id)
+  else
+    verdict, flags = take_prediction(bucket, field, value, fields, at_ms, body)
+  end
+  if not verdict then
+    verdict, flags = take_apart(side, bucket, field, event_of(at_ms, body, id), value, fields)
+  end
   count(side, verdict)
   return verdict + flags
 end
 
-local function reject(side, source, offset)
-  if offset <= applied_offset(source) then return REJECTED + IS_REPLAY end
-  applied[source] = offset
+-- A prediction of which nothing is stored: the usual one, unless labels come first.
+local function take_first(bucket, field, start, payload_bytes, context)
+  local value = sub(blob, start, start + POSITION_BYTES + payload_bytes) .. ending(context)
+  if #value > FIELD_BYTES or call('HSETNX', bucket, field, value) == 0 then return nil end
+  count(PREDICTION_SIDE, WAITING)
+  return WAITING + EMIT_PREDICTION
+end
+
+local function reject(side, position)
+  if any_replayed and is_replay(side, position) then return REJECTED + IS_REPLAY end
   count(side, REJECTED)
   return REJECTED
 end
 
-local blob, at, size, codes = ARGV[8], 1, #ARGV[8], {}
-local sources = {[PREDICTION_SIDE] = {}, [LABEL_SIDE] = {}}
+local at, size, codes, taken, labels_first = 1, #blob, {}, 0, any_replayed
+local head = '>Bc' .. ARGV[7] .. 'c8I4I2I4'
 while at <= size do
-  local side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start
-  side, bucket, field, id_bytes, payload_bytes, at_ms, partition, offset, start =
-    read_struct('>BI4c8I2I4I8I2I6', blob, at)
-  local rejected = side >= REJECTED_EVENT
-  side = side % REJECTED_EVENT
-  local source = sources[side][partition]
-  if not source then
-    source = SIDES[side] .. partition
-    sources[side][partition] = source
-  end
-  local id_start = start + payload_bytes
+  local side, bucket, field, context, id_bytes, payload_bytes, start = read_struct(head, blob, at)
+  local id_start, code = start + 1 + POSITION_BYTES + payload_bytes, nil
   at = id_start + id_bytes
-  local code
-  if rejected then
-    code = reject(side, source, offset)
+  if side >= REJECTED_EVENT then
+    code = reject(side - REJECTED_EVENT, sub(blob, start + 1, start + POSITION_BYTES))
   else
-    local body, id = sub(blob, start - POSITION_BYTES, id_start - 1), sub(blob, id_start, at - 1)
-    code = take(side, at_ms, body, id, prefix .. bucket, field, source, offset)
+    bucket = prefix .. bucket
+    if side == PREDICTION_SIDE and not labels_first then
+      code = take_first(bucket, field, start, payload_bytes, context)
+      labels_first = not code
+    end
+    code = code or take(side, bucket, field, start, payload_bytes, sub(blob, id_start, at - 1), context)
+    if code == FIRST and not any_replayed then labels_first = false end
   end
-  codes[#codes + 1] = char(code)
+  taken = taken + 1
+  codes[taken] = CODES[code]
 end
 
-for bucket = tonumber(ARGV[9]), tonumber(ARGV[10]) do
-  local key, values = prefix .. bucket, {}
-  local flat = call('HGETALL', key)
-  for index = 1, #flat, 2 do
-    values[flat[index]] = flat[index + 1]
-  end
-  for index = 1, #flat, 2 do
-    local field, value = flat[index], flat[index + 1]
+local function sweep(bucket)
+  local entries = call('HGETALL', bucket)
+  for index = 1, #entries, 2 do
+    local field, value, fields = entries[index], entries[index + 1], 1
     if #field == NAME_BYTES then
-      local further = further_fields(value)
-      for extra = 1, further do
-        value = value .. values[field .. extra]
+      if further_fields(value) > 0 then
+        value, fields = read(bucket, field)
       end
-      value = plain(value)
       local left = expire(value)
-      if left ~= value then write(key, field, left, further + 1) end
+      if left ~= value then write(bucket, field, left, fields) end
     end
   end
 end
 
-at, size = 1, #ARGV[7]
-while at <= size do
-  local side, partition, offset
-  side, partition, offset, at = read_struct('>BI2I8', ARGV[7], at)
-  local source = SIDES[side] .. partition
-  if offset > applied_offset(source) then applied[source] = offset end
-  call('HSET', KEYS[2], source, string.format('%.0f', applied[source]))
+local name = '%0' .. ARGV[7] .. 'd'
+for bucket = tonumber(ARGV[10]), tonumber(ARGV[11]) do
+  sweep(prefix .. string.format(name, bucket))
+end
+
+for before = 0, #applied - 1, AT_ONCE do
+  call('HSET', KEYS[2], unpack(applied, before + 1, math.min(before + AT_ONCE, #applied)))
 end
 for side, counted in pairs(counts) do
   for verdict, by in pairs(counted) do

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
 from importlib import resources
 from itertools import compress, pairwise
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from redis import exceptions
 
 from tidegauge.adapters import redis_client
+from tidegauge.adapters.window_codes import Codes
 from tidegauge.block import Ints
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import (
@@ -40,29 +42,21 @@ from tidegauge.join import (
     Side,
 )
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 FIELD_BYTES = 8  # with the bits that chose shard and bucket, two of 1e8 ids meet once in 5e7 windows
 
-_EVENT = np.dtype(
-    [
-        ("side", "u1"),
-        ("bucket", ">u4"),
-        ("field", "u1", (FIELD_BYTES,)),
-        ("id_bytes", ">u2"),
-        ("payload_bytes", ">u4"),
-        ("at_ms", ">u8"),
-        ("source", ">u8"),  # partition in two bytes, offset in six
-    ]
-)
 _PLACE = np.dtype([("shard", ">u2"), ("bucket", ">u4")])  # the beginning of a key
 _WIDE = [("high", ">u2"), ("low", ">u4")]
 _POSITION = np.dtype([("at_ms", _WIDE), ("partition", ">u2"), ("offset", _WIDE)])
-_OFFSET = Struct(">BHQ")
+_OFFSETS = Struct(">BHQQ")
 _SOURCE = Struct(">HHI")  # partition, offset in two and four bytes
 _ROW = Struct(">Hb")
 _REJECTED_EVENT = 2
 _OWN_EVENT, _EMIT_PREDICTION, _IS_REPLAY, _HAS_ROWS = 8, 16, 32, 64
 _POSITION_BYTES = _POSITION.itemsize
+_LENGTH_BYTES = 3
+_PREDICTION = 1  # flag of an entry
+_KEYS = ("filling", "applied", "counters", "outbox", "contexts")
 _MARKS = 0  # the shard that keeps the watermark
 
 _UNAVAILABLE = (
@@ -107,6 +101,7 @@ _APPLIED = (
 return redis.call('HGETALL', KEYS[2])
 """
 )
+_CONTEXTS = _APPLIED  # KEYS 2 contexts
 # KEYS 2 marks of the source partitions, 3 the watermark; ARGV 2... source, ms or "idle", and so on.
 # The same as `join.advance`.
 _ADVANCE = (
@@ -134,6 +129,7 @@ return watermark
 """
 )
 
+Bytes = NDArray[np.uint8]
 Answer = TypeVar("Answer")
 
 
@@ -141,10 +137,11 @@ class _Batch(NamedTuple):
     """What a shard is given: the script's arguments besides the rules, the keys and the window's name."""
 
     watermark_ms: int
-    offsets: bytes = b""  # the last of each source partition in the batch
+    offsets: bytes = b""  # the first and the last of each source partition in the batch
     events: bytes = b""
     first: int = 0  # bucket to sweep
     last: int = -1
+    contexts: Sequence[bytes] = ()  # of the events, or their codes
 
 
 class RedisWindow:
@@ -160,8 +157,13 @@ class RedisWindow:
         self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
         self._script = _ONLY.encode() + resources.files(__package__).joinpath("join.lua").read_bytes()
         self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
+        self._applying = ThreadPoolExecutor(1, "tidegauge-window")  # makes its thread when one is needed
         self._next_bucket = 0
         self._names: list[bytes] = []  # of each shard, as it was recognised
+        self._codes = [Codes() for _ in range(shards)]
+        self._digits = len(str(buckets - 1))
+        self._events = _event_type(self._digits)
+        self._bucket_names = np.char.zfill(np.arange(buckets).astype("S"), self._digits)
 
     @classmethod
     def connect(
@@ -179,6 +181,7 @@ class RedisWindow:
 
     def close(self) -> None:
         """Close the connections."""
+        self._applying.shutdown()
         self._client.close()
 
     def open(self) -> None:
@@ -210,7 +213,9 @@ class RedisWindow:
         pipeline: Any = self._client.pipeline(transaction=False)
         for shard in range(self._shards):
             pipeline.execute_command("EVAL", _RECOGNISE, 1, self._key(shard, "filling"), filling)
-        self._names = _executed(pipeline)
+        names = _executed(pipeline)
+        if names != self._names:
+            self._names, self._codes = names, [Codes() for _ in range(self._shards)]
         return sha1(b" ".join(self._names), usedforsecurity=False).hexdigest()
 
     def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Resolutions:
@@ -222,42 +227,50 @@ class RedisWindow:
         Raises WentBack where a shard may have lost writes since it was recognised; nothing is applied to it.
         """
         columns = Arrivals.of(arrivals)
-        order, bounds, events = self._by_shard(columns)
-        offsets = b"".join(_OFFSET.pack(*source, offset) for source, offset in _last(columns).items())
+        if not len(columns):
+            return Resolutions.of(())
+        self._recognised()
+        heads, shards = self._heads(columns)
+        order = np.argsort(shards, kind="stable")
+        bounds = np.searchsorted(shards[order], np.arange(self._shards + 1))
+        contexts = _contexts(columns, heads, order, bounds)
+        events, offsets = _texts(columns, heads, order), _offsets(columns)
         batches = [
-            _Batch(watermark_ms, offsets, b"".join(events[start:end]))
-            for start, end in pairwise((3 * bounds).tolist())
+            _Batch(watermark_ms, offsets, b"".join(events[start:end]), contexts=codes.short(own))
+            for (start, end), codes, own in zip(
+                pairwise((3 * bounds).tolist()), self._codes, contexts, strict=True
+            )
         ]
-        return _resolutions(columns, order, self._run(batches) if len(columns) else [])
+        replies = self._run(batches)
+        self._learn(shard for shard, own in enumerate(contexts) if self._codes[shard].lack(own))
+        codes = [np.frombuffer(reply[0], np.uint8) for reply in replies]
+        places = [order[start:end] for start, end in pairwise(bounds.tolist())]
+        texts = [
+            text
+            for shard, reply in enumerate(replies)
+            for text in self._whole(shard, reply[1:], codes[shard], columns.sides[places[shard]])
+        ]
+        return _resolutions(columns, order, np.concatenate(codes), texts)
 
-    def _by_shard(self, arrivals: Arrivals) -> tuple[Ints, Ints, list[bytes]]:
-        """Return the places of the arrivals [n] shard by shard, where each shard's begin, and 3n texts.
+    def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], Resolutions]:
+        """Begin to apply arrivals, and return what waits for the end; until then no other call may apply."""
+        return self._applying.submit(self.apply, arrivals, watermark_ms).result
 
-        An event is three texts: a head of fixed length, the payload, and the id.
-        """
+    def _heads(self, arrivals: Arrivals) -> tuple[NDArray[Any], Ints]:
+        """Return the beginnings of the events [n], and the shards [n] they go to."""
         count = len(arrivals)
         keys = np.frombuffer(arrivals.keys, np.uint8).reshape(count, KEY_BYTES)
         place = np.ascontiguousarray(keys[:, : _PLACE.itemsize]).view(_PLACE)[:, 0]
         shards = np.where(arrivals.rejected, arrivals.partitions, place["shard"]) % self._shards
-        names = [b""] * count  # of labels alone: they may become orphans
-        for at in np.flatnonzero(arrivals.sides == Side.LABEL).tolist():
-            names[at] = arrivals.names[at].encode()
-        heads = np.zeros(count, _EVENT)
+        heads = np.zeros(count, self._events)
         heads["side"] = arrivals.sides + _REJECTED_EVENT * arrivals.rejected
-        heads["bucket"] = np.where(arrivals.rejected, 0, place["bucket"] % self._buckets)
+        heads["bucket"] = self._bucket_names[np.where(arrivals.rejected, 0, place["bucket"] % self._buckets)]
         heads["field"] = keys[:, -FIELD_BYTES:]
-        heads["id_bytes"] = np.fromiter(map(len, names), np.int64, count)
         heads["payload_bytes"] = np.fromiter(map(len, arrivals.payloads), np.int64, count)
-        heads["at_ms"] = arrivals.at_ms
+        heads["flags"] = _PREDICTION
+        heads["at_ms"]["high"], heads["at_ms"]["low"] = arrivals.at_ms >> 32, arrivals.at_ms & 0xFFFFFFFF
         heads["source"] = arrivals.partitions << 48 | arrivals.offsets
-        order = np.argsort(shards, kind="stable")
-        bounds = np.searchsorted(shards[order], np.arange(self._shards + 1))
-        joined, places = heads[order].tobytes(), order.tolist()
-        events = [b""] * (3 * count)
-        events[0::3] = [joined[at : at + _EVENT.itemsize] for at in range(0, len(joined), _EVENT.itemsize)]
-        events[1::3] = [arrivals.payloads[at] for at in places]
-        events[2::3] = [names[at] for at in places]
-        return order, bounds, events
+        return heads, shards
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
         """Let go of what is due in the next `buckets` of each shard; True when a pass is complete."""
@@ -339,6 +352,39 @@ class RedisWindow:
             pipeline.execute_command(command, self._key(shard, name), *arguments)
         return _executed(pipeline)
 
+    def _whole(self, shard: int, texts: list[bytes], codes: Bytes, sides: Bytes) -> list[bytes]:
+        """Return the rows of a shard's reply, in which the predictions have their contexts again."""
+        if not texts:
+            return texts
+        told = codes >= _HAS_ROWS
+        own = codes[told] & _OWN_EVENT > 0
+        other_is_prediction = own & (sides[told] == Side.LABEL)
+        if other_is_prediction.all():
+            return self._with_contexts(shard, texts)
+        for at in np.flatnonzero(other_is_prediction).tolist():
+            texts[at : at + 1] = self._with_contexts(shard, [texts[at]])
+        for at in np.flatnonzero(~own).tolist():
+            _, payload, _, end = _event(texts[at], 0)
+            (whole,) = self._with_contexts(shard, [payload])
+            position = texts[at][_LENGTH_BYTES:][:_POSITION_BYTES]
+            texts[at] = len(whole).to_bytes(_LENGTH_BYTES) + position + whole + texts[at][end:]
+        return texts
+
+    def _with_contexts(self, shard: int, texts: list[bytes]) -> list[bytes]:
+        if not self._codes[shard].cover(texts):
+            self._learn([shard])
+        return self._codes[shard].whole(texts)
+
+    def _learn(self, shards: Iterable[int]) -> None:
+        """Know all codes of these shards."""
+        pipeline: Any = self._client.pipeline(transaction=False)
+        asked = list(shards)
+        for shard in asked:
+            keys = (self._key(shard, "filling"), self._key(shard, "contexts"))
+            pipeline.execute_command("EVAL", _CONTEXTS, len(keys), *keys, self._names[shard])
+        for shard, codes in zip(asked, _executed(pipeline) if asked else (), strict=True):
+            self._codes[shard].learn(dict(_pairs(codes)))
+
     def _run(self, batches: Sequence[_Batch]) -> list[Any]:
         """Return each shard's reply to its batch."""
         names = self._recognised()
@@ -359,28 +405,77 @@ class RedisWindow:
     def _send(self, batches: Mapping[int, _Batch], names: Sequence[bytes]) -> dict[int, Any]:
         pipeline: Any = self._client.pipeline(transaction=False)
         for shard, batch in batches.items():
-            keys = [self._key(shard, name) for name in ("filling", "applied", "counters", "outbox")]
-            rest = (batch.watermark_ms, *self._rule_arguments, self._key(shard, "b:"), *batch[1:])
+            keys = [self._key(shard, name) for name in _KEYS]
+            rest: list[Any] = [
+                batch.watermark_ms,
+                *self._rule_arguments,
+                self._key(shard, "b:"),
+                self._digits,
+            ]
+            rest += [*batch[1:-1], *batch.contexts]
             pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, names[shard], *rest)
         replies = _translated(lambda: pipeline.execute(raise_on_error=False))
         return dict(zip(batches, replies, strict=True))
 
 
-def _last(arrivals: Arrivals) -> dict[tuple[Side, int], int]:
-    """Return the last offset of each source partition."""
+def _event_type(digits: int) -> np.dtype[Any]:
+    """Return the head of an event, where a bucket's number has so many digits."""
+    return np.dtype(
+        [
+            ("side", "u1"),
+            ("bucket", f"S{digits}"),
+            ("field", "u1", (FIELD_BYTES,)),
+            ("context", ">u4"),  # which of the batch's, from 1 on; 0: it is in the payload
+            ("id_bytes", ">u2"),
+            ("payload_bytes", ">u4"),
+            ("flags", "u1"),  # of the entry that a prediction begins
+            ("at_ms", _WIDE),
+            ("source", ">u8"),  # partition in two bytes, offset in six
+        ]
+    )
+
+
+def _contexts(arrivals: Arrivals, heads: NDArray[Any], order: Ints, bounds: Ints) -> list[list[bytes]]:
+    """Return the contexts of each shard's events, and write into the heads which each event has."""
+    contexts = []
+    for start, end in pairwise(bounds.tolist()):
+        places = order[start:end]
+        distinct, inverse = np.unique(arrivals.contexts[places], return_inverse=True)
+        own = distinct[distinct >= 0].tolist()
+        heads["context"][places] = inverse + 1 - (len(distinct) - len(own))
+        contexts.append([arrivals.texts[each] for each in own])
+    return contexts
+
+
+def _texts(arrivals: Arrivals, heads: NDArray[Any], order: Ints) -> list[bytes]:
+    """Return three texts of each event: its head, the payload, and of a label the id."""
+    names = [b""] * len(arrivals)  # of labels alone: they may become orphans
+    for at in np.flatnonzero(arrivals.sides == Side.LABEL).tolist():
+        names[at] = arrivals.names[at].encode()
+    heads["id_bytes"] = np.fromiter(map(len, names), np.int64, len(names))
+    size, joined, places = heads.itemsize, heads[order].tobytes(), order.tolist()
+    texts = [b""] * (3 * len(arrivals))
+    texts[0::3] = [joined[at : at + size] for at in range(0, len(joined), size)]
+    texts[1::3] = [arrivals.payloads[at] for at in places]
+    texts[2::3] = [names[at] for at in places]
+    return texts
+
+
+def _offsets(arrivals: Arrivals) -> bytes:
+    """Return the first and the last offset of each source partition."""
     sources = arrivals.partitions * len(Side) + arrivals.sides
-    last = {}
+    packed = []
     for source in np.unique(sources).tolist():
+        offsets = arrivals.offsets[sources == source]
         partition, side = divmod(source, len(Side))
-        last[Side(side), partition] = int(arrivals.offsets[np.flatnonzero(sources == source)[-1]])
-    return last
+        packed.append(_OFFSETS.pack(side, partition, offsets[0], offsets[-1]))
+    return b"".join(packed)
 
 
-def _resolutions(arrivals: Arrivals, order: Ints, replies: Sequence[Any]) -> Resolutions:
-    """Return what the shards' replies say about the arrivals, which they took in this order."""
+def _resolutions(arrivals: Arrivals, order: Ints, ordered: Bytes, texts: list[bytes]) -> Resolutions:
+    """Return what the shards say, in this order of the arrivals: a code of each, and rows of some."""
     codes = np.zeros(len(arrivals), np.uint8)
-    codes[order] = np.frombuffer(b"".join([reply[0] for reply in replies]), np.uint8)
-    texts = [text for reply in replies for text in reply[1:]]
+    codes[order] = ordered
     where = order[codes[order] >= _HAS_ROWS]
     own = codes[where] & _OWN_EVENT > 0
     found = Resolutions(
@@ -400,7 +495,7 @@ def _matched(arrivals: Arrivals, places: Ints, texts: list[bytes]) -> Matched:
     places, texts = places[order], [texts[at] for at in order.tolist()]
     positions = np.frombuffer(b"".join([text[:_POSITION_BYTES] for text in texts]), _POSITION)
     met, met_ms = [text[_POSITION_BYTES:] for text in texts], _wide(positions["at_ms"])
-    own, own_ms = [arrivals.payloads[place] for place in places.tolist()], arrivals.at_ms[places]
+    own, own_ms = [arrivals.payload(place) for place in places.tolist()], arrivals.at_ms[places]
     labels = arrivals.sides[places] == Side.LABEL
     predicted, labelled = (met, own) if labels.all() else _sorted_out(labels.tolist(), met, own)
     return Matched(

@@ -77,6 +77,15 @@ def answers(
 
 def pack_answers(found: Answers) -> list[bytes]:
     """Return the bytes the window stores of each prediction. Its time is stored beside them."""
+    packed = pack_heads(found)
+    return [
+        head if place in found.special else head + context
+        for place, (head, context) in enumerate(zip(packed, found.contexts, strict=True))
+    ]
+
+
+def pack_heads(found: Answers) -> list[bytes]:
+    """Return what `pack_answers` does without the contexts, but of the special ones with them."""
     numbers, scores, values, special = found[1:]
     form = np.where(numbers == 0, 0, np.where(numbers == 1, 1, _NUMBER))
     kinds = 1 + 4 * form + 2 * ~np.isnan(scores) + ~np.isnan(values)
@@ -145,11 +154,8 @@ def _pack_plain(found: Answers, places: Any, kind: int) -> list[bytes]:
     heads[:, 0] = kind
     if numbers:
         heads[:, 1:] = np.ascontiguousarray(np.stack(numbers, axis=1), "<f8").view(np.uint8)
-    joined, contexts = heads.tobytes(), found.contexts
-    if len(contexts) != len(places):
-        contexts = [contexts[place] for place in places.tolist()]
-    starts = range(0, len(joined), head)
-    return [joined[start : start + head] + context for start, context in zip(starts, contexts, strict=True)]
+    joined = heads.tobytes()
+    return [joined[start : start + head] for start in range(0, len(joined), head)]
 
 
 def _pack_special(found: Answers, places: Any, kind: int) -> list[bytes]:

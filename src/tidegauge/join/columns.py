@@ -46,6 +46,8 @@ class Arrivals(Sequence[Arrival]):
     payloads: Sequence[bytes]
     names: Sequence[str]
     rejected: Flags
+    contexts: Ints  # places in `texts` of what follows the payload, -1 for nothing
+    texts: Sequence[bytes] = ()
 
     @classmethod
     def of(cls, arrivals: Sequence[Arrival]) -> Arrivals:
@@ -63,7 +65,13 @@ class Arrivals(Sequence[Arrival]):
             payloads,
             names,
             np.array(rejected, np.bool_),
+            np.full(len(sides), -1),
         )
+
+    def payload(self, place: int) -> bytes:
+        """Return the whole payload of an arrival."""
+        context = int(self.contexts[place])
+        return self.payloads[place] + (self.texts[context] if context >= 0 else b"")
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -82,7 +90,7 @@ class Arrivals(Sequence[Arrival]):
             int(self.partitions[place]),
             int(self.offsets[place]),
             int(self.at_ms[place]),
-            self.payloads[place],
+            self.payload(place),
             self.names[place],
             rejected,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegauge.join.table import settle, tell_again
 from tidegauge.join.watermark import Mark, advance
@@ -37,6 +37,11 @@ class MemoryWindow:
     def apply(self, arrivals: Sequence[Arrival], watermark_ms: int) -> list[Resolution]:
         """Return what became of each arrival, in their order."""
         return [self._take(arrival, watermark_ms) for arrival in arrivals]
+
+    def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], list[Resolution]]:
+        """Apply arrivals, and return what returns the resolutions."""
+        resolutions = self.apply(arrivals, watermark_ms)
+        return lambda: resolutions
 
     def sweep(self, watermark_ms: int, buckets: int = 1) -> bool:
         """Let go of what is due; True when everything has been looked at."""

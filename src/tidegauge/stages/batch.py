@@ -18,8 +18,8 @@ from tidegauge.join import (
     Side,
     answers,
     keys_of,
-    pack_answers,
     pack_context,
+    pack_heads,
     pack_labelled,
     pack_labels,
     unpack_context,
@@ -122,7 +122,6 @@ class Batch(NamedTuple):
 
 def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:
     """Return the records [n], decoded."""
-    contexts.begin()
     topics, partitions, offsets, times, _, values = zip(*records, strict=True) if records else ((),) * 6
     sources, source = _sources(topics, partitions)
     times_ms = np.array(times, np.int64)
@@ -142,15 +141,21 @@ def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder,
     names, payloads = [""] * count, [b""] * count
     at_ms, rejected = np.zeros(count, np.int64), np.ones(count, np.bool_)
     both: tuple[tuple[Intake[Any], list[bytes]], ...] = (
-        (predictions, pack_answers(found)),
+        (predictions, pack_heads(found)),
         (labels, _packed_labels(labels.events)),
     )
     for taken, packed in both:
         for place, event, payload in zip(taken.places.tolist(), taken.events, packed, strict=True):
             names[place], payloads[place] = event.prediction_id, payload
         at_ms[taken.places], rejected[taken.places] = taken.at_ms, False
+    apart = np.ones(len(numbers), np.bool_)  # from their contexts
+    apart[list(found.special)] = False
+    of_arrivals = np.full(count, -1)
+    of_arrivals[predictions.places[apart]] = numbers[apart]
     columns = np.array(partitions, np.int64), np.array(offsets, np.int64), at_ms
-    arrivals = Arrivals(side, keys_of(names), *columns, payloads, names, rejected)
+    arrivals = Arrivals(
+        side, keys_of(names), *columns, payloads, names, rejected, of_arrivals, contexts.packed
+    )
     reasons = predictions.rejected | labels.rejected
     sizes = np.array([len(value or b"") for value in values], np.int64)
     return Batch(records, sources, source, predictions, numbers, found, arrivals, sizes, reasons)

@@ -10,6 +10,8 @@ The order of a step; every write replays harmlessly:
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
+A batch goes through 2 to 5 in parts, one after the other: while Redis works on one the next is decoded.
+
 Where the window may have lost writes (a restart, a failover) it refuses every call (`reading.py`). Then the
 stage gives it again what was committed before it goes on.
 """
@@ -17,7 +19,9 @@ stage gives it again what was committed before it goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -26,10 +30,10 @@ import numpy as np
 from tidegauge import keys
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
-from tidegauge.errors import Rejected, WentBack
+from tidegauge.errors import Rejected, TidegaugeError, Unavailable, WentBack
 from tidegauge.events import Decoder
-from tidegauge.join import Resolutions, Side
-from tidegauge.ports import JoinGroup, Patience, Producer, Record, Store, Window
+from tidegauge.join import Resolution, Resolutions, Side
+from tidegauge.ports import Applying, JoinGroup, Partition, Patience, Producer, Record, Store, Window
 from tidegauge.records import DeadLetter
 from tidegauge.stages.batch import Batch, Contexts, decoded
 from tidegauge.stages.reading import Reading
@@ -41,7 +45,9 @@ Answer = TypeVar("Answer")
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
 _FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
-_SWEEP_BUCKETS = 64  # looked at in a step: a full pass takes buckets / 64 steps, each under 1 ms
+_PARTS = 4  # of a full batch
+_SWEEP_BUCKETS = 64  # of each shard, looked at in a step
+_SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps
 
 
 class JoinStage:
@@ -70,6 +76,7 @@ class JoinStage:
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
         self._published = 0.0
+        self._sweep_next = 0.0
         self._partitions = producer.partitions(names.observations)
         self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
 
@@ -87,21 +94,23 @@ class JoinStage:
             return 0
 
     def _work(self, records: list[Record]) -> int:
-        batch = self._decode(records)  # 2
-        self._keep(self._remember_versions)
         self._keep(self._reading.begin)
-        self._keep(lambda: self._reading.wake(batch.sources))
-        resolved = self._keep(lambda: self._resolve(batch))  # 3
-        self._send_blocks(resolved)  # 4, 5
+        self._contexts.begin()
+        reached: dict[Partition, int | None] = {}
+        with closing(self._resolved(records)) as parts:  # 2, 3
+            for resolved in parts:
+                self._send_blocks(resolved)  # 4, 5
+                self._send(letters(resolved))
+                for source, at_ms in resolved.batch.reached().items():
+                    reached[source] = max(reached.get(source), at_ms, key=_time)
         orphans = self._keep(self._window.outbox)
-        self._send(letters(resolved))
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
         self._reading.done(records)
         self._keep(self._reading.commit)  # 7
-        self._keep(lambda: self._reading.advance(batch.reached()))  # 8
-        self._keep(lambda: self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS))
+        self._keep(lambda: self._reading.advance(reached))  # 8
+        self._keep(self._sweep)
         self._keep(self._publish)
         return len(records)
 
@@ -140,8 +149,36 @@ class JoinStage:
             self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
+    def _resolved(self, records: list[Record]) -> Generator[Resolved, None, None]:
+        """Yield the parts of a batch, resolved; while one waits for the window the next is decoded."""
+        size = max(self._settings.join.batch // _PARTS, 1)
+        under_way: list[tuple[Batch, Applying]] = []  # one at most
+        try:
+            for start in range(0, len(records), size):
+                batch = self._decode(records[start : start + size])
+                self._keep(self._remember_versions)
+                self._keep(partial(self._reading.wake, batch.sources))
+                ended = [self._ended(*under_way.pop()) for _ in under_way[:]]
+                under_way.append((batch, self._window.begin(batch.arrivals, self._reading.watermark_ms)))
+                yield from ended
+            while under_way:
+                yield self._ended(*under_way.pop())
+        finally:
+            for _, applying in under_way:  # nothing of a batch that is given up may enter the window later
+                with suppress(TidegaugeError):
+                    applying()
+
+    def _ended(self, batch: Batch, applying: Applying) -> Resolved:
+        try:
+            return self._judged(batch, applying())
+        except Unavailable:
+            return self._keep(lambda: self._resolve(batch))
+
     def _resolve(self, batch: Batch) -> Resolved:
-        found = Resolutions.of(self._window.apply(batch.arrivals, self._reading.watermark_ms))
+        return self._judged(batch, self._window.apply(batch.arrivals, self._reading.watermark_ms))
+
+    def _judged(self, batch: Batch, resolutions: Sequence[Resolution]) -> Resolved:
+        found = Resolutions.of(resolutions)
         until = np.array([self._reading.again_until(source) for source in batch.sources], np.int64)
         again = (batch.arrivals.offsets < until[batch.source]) & ~found.replayed
         return Resolved(batch, found, again)
@@ -154,6 +191,13 @@ class JoinStage:
     def _send(self, dead: Iterable[DeadLetter]) -> None:
         for letter in dead:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
+
+    def _sweep(self) -> None:
+        began = self._clock()
+        if began >= self._sweep_next:
+            self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS)
+            ended = self._clock()
+            self._sweep_next = ended + _SWEEP_REST * (ended - began)
 
     def _publish(self) -> None:
         now = self._clock()
@@ -175,6 +219,7 @@ class JoinStage:
             self._apply_again(refill, wanted)
 
     def _apply_again(self, refill: Refill, records: list[Record]) -> None:
+        self._contexts.begin()
         batch = self._decode(records)
         self._remember_versions()
         found = [
@@ -185,6 +230,10 @@ class JoinStage:
         self._send_blocks(resolved)
         self._send(letters(resolved))
         self._producer.flush(_FLUSH_SECONDS)
+
+
+def _time(at_ms: int | None) -> int:
+    return -1 if at_ms is None else at_ms
 
 
 def _version_of(member: str) -> tuple[str, str]:
