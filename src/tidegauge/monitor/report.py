@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tidegauge import keys
+from tidegauge.baseline_file import BaselineFile
+from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
@@ -92,6 +94,17 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
         f"{name}.psi.verdict": verdict,
         f"{name}.psi.moved_most": cell or keys.UNDEFINED,
     }
+
+
+def baseline_fields(
+    metrics: Mapping[str, Baseline], file: BaselineFile | None, identity: str | None
+) -> dict[str, str]:
+    """Return the fields of what a version is measured against, and of the file some of it came from."""
+    fields = {name: keys.number_text(found.value) for name, found in metrics.items()}
+    if file is not None and identity is not None:
+        about = {"id": identity, "name": file.name, "made_at": file.made_at, "rows": str(file.rows)}
+        fields |= {f"{keys.BASELINE_FILE}{name}": text for name, text in about.items()}
+    return fields
 
 
 def shift_fields(found: Shifted, n: int, prediction: bool) -> dict[str, str]:

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.baseline_file import BaselineFile, Column, Histogram
 from tidegauge.block import NO_TEXT, Block, Floats, Ints, Layout
 from tidegauge.config import Drift, Settings, duration_ms
 from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
 from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
+from tidegauge.drift.frozen import bins_of
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
@@ -55,6 +57,7 @@ class Binned:
         self.shift: FeatureShift | None = None
         self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
         self._first_ms: int | None = None  # the watermark of the first rows
+        self._learned_from = settings.reference_rows  # rows before those that are counted
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
@@ -103,7 +106,7 @@ class Binned:
         """Return the steps that keep a quarter of the promise at the rate of rows so far."""
         if self.shift is None or self._first_ms is None:
             return None
-        rows = self._settings.reference_rows + self.shift.steps * STEP
+        rows = self._learned_from + self.shift.steps * STEP
         rate = budget.per_day(rows, self._first_ms, watermark_ms)
         share, days = budget.SHARES["features"], self._settings.days_per_false_alarm
         return None if rate is None else budget.run_length(days, rate / STEP, share)
@@ -113,6 +116,7 @@ class Binned:
         return {
             "name": self.name,
             "first_ms": self._first_ms,
+            "learned_from": self._learned_from,
             "shift": self.shift.dump() if self.shift else None,
             "sample": self._sample.dump() if self._sample else None,
             "bins": self.bins.dump() if self.bins else None,
@@ -130,6 +134,12 @@ class Binned:
             if self.bins is not None and state.get("shift"):
                 self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
         self._first_ms = state.get("first_ms")
+        self._learned_from = state.get("learned_from", self._learned_from)
+
+    def adopt(self, bins: FeatureBins, name: str | None) -> None:
+        """Go by these bins, not by first rows."""
+        self.name, self._learned_from = name, 0
+        self._freeze(bins)
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
@@ -201,6 +211,21 @@ class Shift:
                 self._observe(FEATURES, layout, version[where], values, at_ms[where], block.strings)
         values = np.stack((rows.score, rows.number, rows.text), axis=1)
         self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
+
+    def adopt(self, series: int, file: BaselineFile) -> None:
+        """Count a version's rows from now on in the bins of a file, as far as it has some."""
+        own = file.prediction
+        kinds: list[tuple[str, dict[str, Histogram], Column | None]] = [(FEATURES, file.features, None)]
+        if own is not None:
+            kinds.append((PREDICTION, {own.column: own.histogram}, own.column))
+        for kind, histograms, name in kinds:
+            if histograms:
+                self._queues[kind].reach(series + 1)
+                self._flush(kind, series)  # what waited was before
+                binned = Binned(self._settings, self._pane_ms, self._panes)
+                binned.adopt(bins_of(histograms), name)
+                self._kept.setdefault(series, {})[kind] = binned
+                self._note_room(kind, series)
 
     def due(self, series: Ints) -> NDArray[np.bool_]:
         """Return of which series [n] a new pane has begun since they were last judged, and note it."""
