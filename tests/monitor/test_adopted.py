@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import msgspec
@@ -89,6 +90,21 @@ def test_rows_are_compared_with_the_bins_of_the_file_from_the_first_on():
     assert float(fields["age.psi"]) == pytest.approx(expected, rel=1e-12)
     assert (fields["age.psi.n"], fields["age.psi.verdict"]) == ("300", "stable")
     assert fields["prediction.psi.n"] == "300"
+
+
+def test_measures_of_every_feature_stand_beside_psi():
+    monitor = Monitor(SETTINGS, {"churn": FILE})
+    late = [replace(one, features={"other": 1.0}) for one in aged(binary(300, seed=21))[:60]]
+    run(monitor, [*aged(binary(240, seed=22), shift=10), *late])
+    fields = written(monitor)[DRIFT]
+    age, prediction = (json.loads(fields[f"{name}.measures"]) for name in ("age", "prediction"))
+    assert age["n"] == prediction["n"] == 300
+    for name in ("jensen_shannon", "total_variation", "hellinger", "ks", "wasserstein", "chi_squared"):
+        assert (age[name]["beyond"], prediction[name]["beyond"]) == (True, False)
+        assert age[name]["value"] > age[name]["chance"]
+    assert age["wasserstein"]["value"] == pytest.approx(10, abs=2)
+    assert (age["null"]["value"], age["null"]["reference"], age["null"]["beyond"]) == (0.2, 0.0, True)
+    assert age["changed_type"] == {"value": 0.0, "reference": 0.0, "p": 1.0, "beyond": False}
 
 
 def test_a_shift_against_the_training_data_raises_an_alert_although_production_was_always_so():

@@ -250,6 +250,8 @@ class Monitor:
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
+        measures = self._shift.measures(series)
+        parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})

@@ -13,6 +13,7 @@ from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.measures import Measures
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
 from tidegauge.policy.rules import Shifted
@@ -94,6 +95,19 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
         f"{name}.psi.verdict": verdict,
         f"{name}.psi.moved_most": cell or keys.UNDEFINED,
     }
+
+
+def measure_fields(name: str, found: Measures) -> dict[str, str]:
+    """Return the field of how far one feature is from its reference, as JSON; none without rows."""
+    if not found.distances:
+        return {}
+    distances = {
+        measure: {"value": one.value, "chance": one.chance, "beyond": one.beyond}
+        | ({} if one.p is None else {"p": one.p})
+        for measure, one in found.distances.items()
+    }
+    shares = {share: one._asdict() for share, one in found.shares.items()}
+    return {f"{name}.measures": json.dumps({"n": found.n, **distances, **shares})}
 
 
 def baseline_fields(

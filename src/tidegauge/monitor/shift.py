@@ -21,6 +21,7 @@ from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
 from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.frozen import bins_of
+from tidegauge.drift.measures import Measures, Ruler, measure
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
@@ -58,6 +59,7 @@ class Binned:
         self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
         self._first_ms: int | None = None  # the watermark of the first rows
         self._learned_from = settings.reference_rows  # rows before those that are counted
+        self._ruler: Ruler | None = None
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
@@ -92,6 +94,14 @@ class Binned:
         judged = judge_psi(found, self._settings.psi_threshold, self._settings.min_samples)
         for name, bins, verdict in zip(self.bins.names, self.bins.references, judged, strict=True):
             yield name, verdict, None if verdict.cell is None else bins.names()[verdict.cell]
+
+    def measures(self, watermark_ms: int) -> dict[str, Measures]:
+        """Return by column how far the window is from the reference; empty before the freeze."""
+        if self.bins is None or self.table is None or not self.bins.width:
+            return {}
+        self._ruler = self._ruler or Ruler(self.bins)
+        found = measure(self._ruler, self.table.window(0, watermark_ms), self._settings.min_samples)
+        return dict(zip(self.bins.names, found, strict=True))
 
     def shifted(self) -> tuple[Shifted, int] | None:
         """Return the features that have moved, and the rows since the freeze; None before it."""
@@ -259,6 +269,18 @@ class Shift:
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
                 found.append(Verdict(own[1], own[0], verdict, cell))
+        return found
+
+    def measures(self, series: int) -> dict[str, Measures]:
+        """Return by feature, and for PREDICTION, how far a version's window is from its reference."""
+        watermark_ms = self._roster.watermark(series)
+        found: dict[str, Measures] = {}
+        for kind, binned in self._kept.get(series, {}).items():
+            if binned.bins is not None:
+                self._flush(kind, series)
+                own = binned.measures(watermark_ms)
+                names = (PREDICTION,) if kind == PREDICTION else own
+                found |= dict(zip(names, own.values(), strict=False))
         return found
 
     def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:
