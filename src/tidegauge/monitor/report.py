@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge import keys
 from tidegauge.baseline_file import BaselineFile
 from tidegauge.drift.baseline import Baseline
@@ -101,13 +103,14 @@ def measure_fields(name: str, found: Measures) -> dict[str, str]:
     """Return the field of how far one feature is from its reference, as JSON; none without rows."""
     if not found.distances:
         return {}
-    distances = {
-        measure: {"value": one.value, "chance": one.chance, "beyond": one.beyond}
-        | ({} if one.p is None else {"p": one.p})
-        for measure, one in found.distances.items()
-    }
-    shares = {share: one._asdict() for share, one in found.shares.items()}
-    return {f"{name}.measures": json.dumps({"n": found.n, **distances, **shares})}
+    told: dict[str, object] = {"n": found.n}
+    for measure, (value, chance, beyond, p) in found.distances.items():
+        told[measure] = {"value": value, "chance": chance, "beyond": beyond}
+        if p is not None:
+            told[measure] = {"value": value, "chance": chance, "beyond": beyond, "p": p}
+    for share, (value, before, p, beyond) in found.shares.items():
+        told[share] = {"value": value, "reference": before, "p": p, "beyond": beyond}
+    return {f"{name}.measures": msgspec.json.encode(told).decode()}
 
 
 def baseline_fields(
