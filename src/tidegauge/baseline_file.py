@@ -20,6 +20,8 @@ Column = Literal["score", "number", "class"]
 
 NUMERIC_OUTSIDE = 3  # cells of a numeric feature beside one for each edge: over-range, null, changed type
 CATEGORICAL_OUTSIDE = 4  # other, unseen, null, changed type
+MOST_CLASSES = 1_000
+_CLASSES = {"binary": (1, 2), "multiclass": (3, MOST_CLASSES), "regression": (0, 0)}  # fewest and most
 
 
 class Histogram(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -113,6 +115,13 @@ class BaselineFile(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     def __post_init__(self) -> None:
         if len({len(bins) for bins in self.scores.values()}) > 1:
             raise ValueError("expected as many score bins of each class")
+        fewest, most = _CLASSES.get(self.task or "", (0, MOST_CLASSES))
+        if not fewest <= len(self.classes) <= most:
+            raise ValueError(
+                f"expected {fewest} to {most} classes of a {self.task} task, got {len(self.classes)}"
+            )
+        if self.positive_class is not None and self.positive_class not in self.classes:
+            raise ValueError(f"expected a positive class among the classes, got {self.positive_class!r}")
 
     @property
     def score_bins(self) -> int | None:

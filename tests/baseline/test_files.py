@@ -78,6 +78,9 @@ def changed(**fields: object) -> str:
             "different",
         ),
         (changed(features={"a": {"kind": "numeric", "edges": [2, 1], "counts": [1] * 5}}), "ascending order"),
+        (changed(task="binary"), "expected 1 to 2 classes of a binary task, got 0"),
+        (changed(task="multiclass", classes={"a": 1, "b": 1}), "expected 3 to 1000 classes"),
+        (changed(task="binary", classes={"a": 1}, positive_class="b"), "positive class among .* got 'b'"),
         (changed(scores={"score:0": [1], "score:1": [1, 2]}), "as many score bins"),
     ],
 )

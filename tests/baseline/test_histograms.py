@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,3 +55,13 @@ def test_histograms_that_are_wrong_say_where(tmp_path, feature, why):
     path.write_text(json.dumps({"features": {"x": feature}}))
     with pytest.raises(ConfigError, match=rf"counts\.json: not histograms: .*{why}"):
         histograms.read(path, ABOUT)
+
+
+def test_the_example_in_the_docs_is_right(tmp_path):
+    docs = (Path(__file__).parents[2] / "docs/baselines.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```json\n(.*?)^```", docs, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "histograms.json"
+    path.write_text(example, encoding="utf-8")
+    found = histograms.read(path, ABOUT)
+    assert {one.rows for one in found.features.values()} == {found.rows}
+    assert sum(found.classes.values()) == found.rows

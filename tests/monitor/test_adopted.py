@@ -147,6 +147,23 @@ def test_estimates_stand_before_the_first_label():
     assert fields["accuracy@24h.n"] == "400"
 
 
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        (Model(), "binary"),
+        (Model(positive_class="0"), "binary"),
+        (Model(task="regression"), "undecided"),
+        (Model(positive_class="yes"), "undecided"),
+    ],
+)
+def test_the_task_is_that_of_the_file_unless_the_settings_say_another(model, task):
+    monitor = Monitor(msgspec.structs.replace(SETTINGS, models={"churn": model}), {"churn": FILE})
+    run(monitor, [replace(one, labels=()) for one in aged(binary(20, seed=23))])
+    fields = written(monitor)["tg:model:churn"]
+    assert fields["task"] == task
+    assert fields["positive_class"] == ((model.positive_class or "1") if task == "binary" else "")
+
+
 def test_a_file_of_one_version_leaves_the_others_alone_and_one_of_no_version_is_of_all():
     other = [replace(one, version="v2") for one in aged(binary(100, seed=7))]
     monitor = Monitor(SETTINGS, {"churn": FILE})

@@ -124,6 +124,7 @@ def run_set(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.file}: {why or 'names no version: --version says which'}")
     request = Control(action="set_baseline", model_id=found.model_id, model_version=version, baseline=found)
     producer = RowProducer(settings.kafka)
+    producer.partitions(settings.topics.control)  # a topic that is not there is not made by the way
     producer.send(settings.topics.control, msgspec.json.encode(request))
     producer.flush(DELIVERY_SECONDS)
     print(f"{found.model_id} {version}: baseline {found.identity} is on {settings.topics.control}")

@@ -87,4 +87,7 @@ def unfit(file: BaselineFile, settings: Settings) -> str | None:
     bins = settings.monitor.score_bins
     if file.score_bins not in (None, bins):
         return f"$.scores: expected {bins} bins as monitor.score_bins says, got {file.score_bins}"
+    most = settings.limits.features
+    if len(file.features) > most:
+        return f"$.features: expected at most {most} as limits.features says, got {len(file.features)}"
     return None

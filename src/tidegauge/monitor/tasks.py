@@ -108,11 +108,14 @@ class Tasks:
         """Take what a file says of a model's task, where nothing else says it so far."""
         state, model_id = self._roster.models[number], self._roster.model_ids[number]
         model = self._settings.model(model_id)
+        positive = model.positive_class or file.positive_class
+        known = file.task == "regression" or positive in (None, *file.classes)
         if state.task or file.task is None or model.task not in (None, file.task) or model_id in self._held:
             return
+        if not known or len(file.classes) > self._settings.monitor.classes:
+            return
         state.task, state.classes = file.task, list(file.classes)
-        two = file.task == "binary"
-        state.positive = (model.positive_class or file.positive_class) if two else None
+        state.positive = positive if file.task == "binary" else None
         self._roster.note(number)
 
     def held(self, model_id: str) -> int:
