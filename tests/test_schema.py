@@ -12,7 +12,7 @@ from tidegauge import records, schema
 from tidegauge.errors import TidegaugeError
 
 ROOT = Path(__file__).parents[1]
-EVENTS = (ROOT / "docs/events.md").read_text(encoding="utf-8")
+EVENTS = "".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("events", "baselines"))
 EXAMPLES = re.findall(r"^```json (\w+)\n(.*?)^```", EVENTS, re.DOTALL | re.MULTILINE)
 
 

@@ -28,6 +28,8 @@ from tidegauge.adapters.kafka_admin import TopicAdmin
 from tidegauge.adapters.kafka_security import security
 from tidegauge.adapters.redis_state import RedisState
 from tidegauge.adapters.redis_window import RedisWindow
+from tidegauge.baseline.files import configured
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError
 from tidegauge.events import dead_letter, read
@@ -58,6 +60,7 @@ def run(settings: Settings, roles: frozenset[str], builders: Builders | None = N
     Redis or a topic is missing at the start.
     """
     check(settings)
+    baselines = configured(settings)
     security(settings.kafka.options)
     state = RedisState(settings.redis)
     state.require()
@@ -67,7 +70,7 @@ def run(settings: Settings, roles: frozenset[str], builders: Builders | None = N
     for topic in (names.predictions, names.labels, names.observations, names.control, names.alerts):
         producer.partitions(topic)
     logging.getLogger("faust").setLevel(logging.WARNING)
-    app = create_app(settings, roles, state, builders or stage_builders(settings, state))
+    app = create_app(settings, roles, state, builders or stage_builders(settings, state, baselines))
     worker = faust.Worker(app, loglevel="info", redirect_stdouts=False)
     _rest_collector()
     try:
@@ -97,11 +100,13 @@ class WorkerApp(faust.App):
         return [*super().on_init_dependencies(), *self.stages]
 
 
-def stage_builders(settings: Settings, state: RedisState) -> Builders:
+def stage_builders(
+    settings: Settings, state: RedisState, baselines: Mapping[str, BaselineFile] | None = None
+) -> Builders:
     """Return what builds each stage, wired to the servers of the settings."""
     return {
         "join": lambda patience: _join_stage(settings, state, patience),
-        "monitor": lambda patience: _monitor_stage(settings, state, patience),
+        "monitor": lambda patience: _monitor_stage(settings, state, baselines, patience),
     }
 
 
@@ -147,7 +152,9 @@ def _join_stage(settings: Settings, state: RedisState, patience: Patience) -> Jo
     )
 
 
-def _monitor_stage(settings: Settings, state: RedisState, patience: Patience) -> MonitorStage:
+def _monitor_stage(
+    settings: Settings, state: RedisState, baselines: Mapping[str, BaselineFile] | None, patience: Patience
+) -> MonitorStage:
     kafka, topics = settings.kafka, [settings.topics.observations]
     return MonitorStage(
         settings,
@@ -155,6 +162,7 @@ def _monitor_stage(settings: Settings, state: RedisState, patience: Patience) ->
         RowProducer(kafka),
         state,
         patience,
+        baselines=baselines,
     )
 
 

@@ -104,6 +104,7 @@ class Model(Section, frozen=True):
     positive_class: str | None = None  # of binary tasks; else the greater in sort order
     segments: tuple[str, ...] = ()  # fields of `segments` to watch apart
     baseline: dict[str, float] = {}  # metric to value, from training or validation
+    baseline_file: str | None = None  # of `tidegauge baseline fit`; from the directory of the settings
     detectors: tuple[str, ...] = ()  # of river, by name; else drift.detectors
 
 
@@ -221,6 +222,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     tree = _read(path) if path else {}
     for name, text in sorted(environment.items()):
         _override(tree, name, text)
+    _place_files(tree, path)
     where = path or "environment"
     if unknown := unknown_keys(tree):
         raise ConfigError(f"{where}: " + "; ".join(unknown))
@@ -271,6 +273,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
+def _place_files(tree: dict[str, Any], path: Path | None) -> None:
+    """Let the baseline files that a file of settings names lie beside it."""
+    models = tree.get("models")
+    for model in models.values() if path and isinstance(models, dict) else ():
+        if path and isinstance(model, dict) and isinstance(model.get("baseline_file"), str):
+            model["baseline_file"] = str(path.parent / model["baseline_file"])
+
+
 def _override(tree: dict[str, Any], name: str, text: str) -> None:
     prefix, _, rest = name.partition("_")
     section, *keys = rest.lower().split("__")
@@ -280,7 +290,7 @@ def _override(tree: dict[str, Any], name: str, text: str) -> None:
         _check_name(name, section)
         return
     value: Any = text if is_secret(name) else _toml_value(text)  # a password may look like a number
-    if name.endswith("_FILE"):
+    if name.endswith("_FILE") and keys[-1] != "baseline_file":  # which is a key itself
         keys[-1] = keys[-1].removesuffix("_file")
         value = _secret(name, Path(text))
     if (section, keys[0]) == ("kafka", "options") and len(keys) == 2:

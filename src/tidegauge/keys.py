@@ -29,6 +29,7 @@ ALERTS_LOG_LENGTH = 1_000  # newest first; the topic keeps the rest
 UNDEFINED = "null"
 UPDATED = "updated_ms"  # of a metrics hash: the watermark it stands for
 CONFUSION = "confusion"
+BASELINE_FILE = "file."  # begins the fields of a baseline hash that tell of the file, and are no metrics
 
 Part = Literal["value", "lo", "hi", "n"]
 _PARTS: dict[str, Part] = {"": "value", "lo": "lo", "hi": "hi", "n": "n"}

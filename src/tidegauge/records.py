@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from tidegauge.baseline_file import BaselineFile
+
 Id = Annotated[str, Meta(min_length=1)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -133,12 +135,14 @@ class Alert(Struct, frozen=True, kw_only=True):
 class Control(Struct, frozen=True, kw_only=True):
     """A request to the running workers, on the topic `tidegauge.control`.
 
-    `set_baseline` sets the named metrics' baseline, `reset` forgets a version's rolling state,
-    `silence` keeps a version's alerts from being published until `until_ms`.
+    `set_baseline` sets the named metrics' baseline, or all that a baseline file holds,
+    `reset` forgets a version's rolling state, `silence` keeps a version's alerts from being published until
+    `until_ms`.
     """
 
     action: Literal["set_baseline", "reset", "silence"]
     model_id: Id
     model_version: Id
     metrics: dict[str, float] = {}
+    baseline: Annotated[BaselineFile | None, Meta(description="the content of a baseline file")] = None
     until_ms: int | None = None

@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of every record that crosses a topic, generated from `records`."""
+"""JSON Schemas (draft 2020-12) of what crosses a topic and of the baseline file, from their classes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tidegauge import records
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.errors import TidegaugeError
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
@@ -17,6 +18,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "deadletter": records.DeadLetter,
     "alert": records.Alert,
     "control": records.Control,
+    "baseline": BaselineFile,
 }
 
 

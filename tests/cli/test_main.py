@@ -44,6 +44,7 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
         "topics",
         "status",
         "alerts",
+        "baseline",
         "check-config",
         "doctor",
         "rebuild",
@@ -195,3 +196,42 @@ def test_every_command_says_in_its_help_what_it_does() -> None:
     (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert all(choice.help for choice in commands._choices_actions)
     assert all(command.description for command in commands.choices.values())
+
+
+ROWS = "age,plan,said,true,id\n31,free,0,0,a\n42,paid,1,1,b\n42,paid,1,0,c\n,free,0,0,d\n"
+FIT = ["baseline", "fit", "rows.csv", "--model", "churn", "--version", "v1"]
+
+
+def test_a_baseline_is_fitted_from_rows_and_shown(capsys: Capture) -> None:
+    Path("rows.csv").write_text(ROWS, encoding="utf-8")
+    assert main([*FIT, "--prediction", "said", "--label", "true", "--without", "id"]) == Exit.OK
+    assert "churn.baseline.json: 4 rows, 2 features" in capsys.readouterr().out
+    assert main(["baseline", "show", "churn.baseline.json"]) == Exit.OK
+    shown = capsys.readouterr().out
+    for text in (
+        "churn v1",
+        "rows.csv",
+        "age",
+        "numeric",
+        "0.2500",
+        "31 to 42",
+        "free, paid",
+        "accuracy",
+        "0.7500",
+    ):
+        assert text in shown
+
+
+def test_a_baseline_is_fitted_from_histograms(capsys: Capture) -> None:
+    counts = {"rows": 3, "features": {"age": {"edges": [0, 1, 2], "counts": [1, 2]}}}
+    Path("counts.json").write_text(json.dumps(counts), encoding="utf-8")
+    assert main(["baseline", "fit", "counts.json", "--model", "churn", "-o", "out.json"]) == Exit.OK
+    assert "out.json: 3 rows, 1 features" in capsys.readouterr().out
+    assert main(["baseline", "set", "out.json"]) == Exit.UNUSABLE
+    assert capsys.readouterr().err == "tidegauge: out.json: names no version: --version says which\n"
+
+
+def test_a_configured_baseline_that_is_missing_is_a_wrong_setting(capsys: Capture) -> None:
+    Path("tidegauge.toml").write_text("[models.churn]\nbaseline_file = 'none.json'\n", encoding="utf-8")
+    assert main(["check-config"]) == Exit.UNUSABLE
+    assert "models.churn.baseline_file: none.json: cannot be read" in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from msgspec.structs import replace
 
 from tests.integration.worker import (
     counters,
+    environment,
     everything,
     metrics,
     original,
@@ -25,6 +28,7 @@ from tests.integration.worker import (
     worker,
 )
 from tidegauge.adapters.redis_forget import forget
+from tidegauge.client import MetricReader
 from tidegauge.config import Join, Monitor, Settings, Web
 from tidegauge.servers import Servers
 from tidegauge.servers.ports import free_port
@@ -288,6 +292,45 @@ def test_a_control_message_changes_the_baseline_of_the_running_worker(
         produce(quick, [("control", b"not json"), ("control", request)])
         wait_for(lambda: store.hget("tg:baseline:churn:v1", "accuracy") == b"0.77", log)
         wait_for(lambda: any(letter["topic"] == quick.topics.control for letter in dead(quick)), log)
+
+
+def test_a_baseline_file_is_fitted_configured_and_replaced_at_run_time(
+    quick: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    log, draw = tmp_path / "worker.log", random.Random(1)
+    rows = ["age,plan,said,score,true"]
+    for n in range(6_000):
+        score = draw.random()
+        rows.append(f"{n % 50},free,{int(score > 0.5)},{score},{int(draw.random() < score)}")
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    columns = ["--prediction", "said", "--label", "true", "--score", "score"]
+    for name in ("first", "second"):
+        fit = ["fit", "rows.csv", "--model", "churn", "--version", "v1", "--name", name, "-o", f"{name}.json"]
+        assert "6,000 rows, 2 features" in command(quick, tmp_path, *fit, *columns)
+    assert "score" in command(quick, tmp_path, "show", "first.json")
+    (tmp_path / "tidegauge.toml").write_text(
+        "[models.churn]\nbaseline_file = 'first.json'\n", encoding="utf-8"
+    )
+    with worker(quick, log, "--config", str(tmp_path / "tidegauge.toml")):
+        produce(quick, [prediction(n, 0.9) for n in range(100)])
+        wait_for(lambda: store.hget("tg:baseline:churn:v1", "file.name") == b"first", log)
+        wait_for(lambda: store.hget("tg:drift:churn:v1", "age.psi.n") == b"100", log)
+        wait_for(lambda: store.hget("tg:estimates:churn:v1", "accuracy@24h.n") == b"100", log)
+        estimate = float(store.hget("tg:estimates:churn:v1", "accuracy@24h") or 0)
+        assert estimate == pytest.approx(0.9, abs=0.05)
+        assert "churn v1: baseline " in command(quick, tmp_path, "set", "second.json")
+        wait_for(lambda: store.hget("tg:baseline:churn:v1", "file.name") == b"second", log)
+        with MetricReader(quick.redis.url) as reader:
+            wait_for(lambda: reader.baseline("churn", "v1").get("accuracy") is not None, log)
+            assert reader.baseline_file("churn", "v1")["rows"] == "6000"
+
+
+def command(settings: Settings, place: Path, *arguments: str) -> str:
+    """Run `tidegauge baseline` as a user does; return what it prints."""
+    words = [sys.executable, "-m", "tidegauge.cli", "baseline", *arguments]
+    done = subprocess.run(words, cwd=place, env=environment(settings), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
 
 
 def dead(settings: Settings) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from importlib import metadata
 
 from tidegauge.cli import (
     alerts,
+    baseline,
     check_config,
     demo,
     doctor,
@@ -23,7 +24,7 @@ from tidegauge.cli.exits import Exit
 from tidegauge.cli.options import shared
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable
 
-COMMANDS = (demo, worker, status, alerts, topics, rebuild, doctor, check_config, simulate, schema)
+COMMANDS = (demo, worker, status, alerts, baseline, topics, rebuild, doctor, check_config, simulate, schema)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

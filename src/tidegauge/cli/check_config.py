@@ -22,6 +22,7 @@ def add(commands: options.Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the effective settings; a wrong key is a ConfigError that names it."""
+    from tidegauge.baseline.files import configured
     from tidegauge.cli.toml_text import toml_text
     from tidegauge.config import load
     from tidegauge.monitor import check
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.file or options.config_path(arguments)
     settings = load(path)
     check(settings)
+    configured(settings)
     tree = redacted(settings)
     if arguments.json:
         print(json.dumps(tree))

@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = command(commands, "schema", "print or write the JSON Schemas of the events")
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="prediction, label, deadletter, alert or control"
+        "name", nargs="?", metavar="NAME", help="prediction, label, deadletter, alert, control or baseline"
     )
     parser.add_argument("--write", type=Path, metavar="DIR", help="write all schemas into DIR")
     parser.set_defaults(run=run)

@@ -15,7 +15,7 @@ from tidegauge.errors import Unavailable
 from tidegauge.records import Alert
 from tidegauge.redact import redacted_url
 
-_TEXTS = (".verdict", ".moved_most", ".moved")  # fields of a drift hash that hold no number
+_TEXTS = (".verdict", ".moved_most", ".moved", ".measures")  # fields of a drift hash that hold no number
 
 
 class MetricValue(NamedTuple):
@@ -153,7 +153,14 @@ class MetricReader:
     def baseline(self, model_id: str, model_version: str) -> dict[str, float | None]:
         """Return the metrics a version is measured against."""
         fields = self._hash(keys.baseline_key(model_id, model_version))
-        return {name: keys.number(fields[name]) for name in sorted(fields)}
+        names = (name for name in sorted(fields) if not name.startswith(keys.BASELINE_FILE))
+        return {name: keys.number(fields[name]) for name in names}
+
+    def baseline_file(self, model_id: str, model_version: str) -> dict[str, str]:
+        """Return what is known of the baseline file a version goes by; empty without one."""
+        fields = self._hash(keys.baseline_key(model_id, model_version))
+        start = len(keys.BASELINE_FILE)
+        return {name[start:]: fields[name] for name in sorted(fields) if name.startswith(keys.BASELINE_FILE)}
 
     def alerts_active(self) -> list[Alert]:
         """Return the firing alerts of all open incidents, the newest first."""

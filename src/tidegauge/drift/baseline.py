@@ -1,6 +1,6 @@
 """The datum of a version: what each metric is compared with, and where that value came from.
 
-A value set at run time wins over a configured one, that over the version's own early production.
+The first of SOURCES that has a metric wins.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 
 VERSION = 1
-SOURCES = ("control", "configured", "early_production")  # the first that has a metric wins
+CONTROL_FILE, FILE = "control_file", "file"  # a baseline file that was set at run time, a configured one
+SOURCES = ("control", CONTROL_FILE, "configured", FILE, "early_production")
 
 
 class Baseline(NamedTuple):
@@ -47,6 +48,11 @@ class Baselines:
         """Set baselines at run time."""
         self._values["control"].update(metrics)
 
+    def take_file(self, metrics: Mapping[str, float], at_run_time: bool) -> None:
+        """Have the reference metrics of a baseline file, and of no other file."""
+        self._values[CONTROL_FILE] = dict(metrics) if at_run_time else {}
+        self._values[FILE] = {} if at_run_time else dict(metrics)
+
     def get(self, metric: str) -> Baseline | None:
         """Return a metric's baseline, None where no source has one."""
         for source in SOURCES:
@@ -67,6 +73,8 @@ class Baselines:
             "frozen": self.frozen,
             "early_production": dict(self._values["early_production"]),
             "control": dict(self._values["control"]),
+            CONTROL_FILE: dict(self._values[CONTROL_FILE]),
+            FILE: dict(self._values[FILE]),
         }
 
     @classmethod
@@ -77,8 +85,10 @@ class Baselines:
             if state["version"] != VERSION:
                 raise SnapshotError(f"baselines: expected version {VERSION}, got {state['version']!r}")
             baselines.frozen = bool(state["frozen"])
-            for source in ("early_production", "control"):
-                values = {str(metric): float(value) for metric, value in state[source].items()}
+            for source in ("early_production", "control", CONTROL_FILE, FILE):
+                later = source in (CONTROL_FILE, FILE)  # than the first states
+                kept = state.get(source, {}) if later else state[source]
+                values = {str(metric): float(value) for metric, value in kept.items()}
                 baselines._values[source] = values
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SnapshotError(f"baselines: {error!r}") from error

@@ -6,6 +6,7 @@ tasks (what a model predicts), quality and traffic (outcomes), watch (alerts). P
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge import keys
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
-from tidegauge.errors import SnapshotError
+from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import report
+from tidegauge.monitor.adopted import Adopted, unfit
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
@@ -40,9 +43,10 @@ __all__ = ["Monitor", "Report", "check"]
 class Monitor:
     """Metrics, drift and alerts of the models of one partition."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, baselines: Mapping[str, BaselineFile] | None = None) -> None:
         self._settings = settings
         self._roster = Roster(settings)
+        self._adopted = Adopted(self._roster, baselines or {})
         self._tasks = Tasks(settings, self._roster)
         self._quality = Quality(settings, self._roster)
         self._traffic = Traffic(settings, self._roster)
@@ -60,6 +64,7 @@ class Monitor:
         touched = [np.empty(0, np.int64)]
         if len(block.predictions.offset):
             expansion = self._roster.expand(block, block.predictions)
+            self._adopt()
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
             self._estimates.predictions(block, expansion)
@@ -85,10 +90,9 @@ class Monitor:
         if request.action == "silence":
             self._watch.silence(*version, request.until_ms or 0)
         elif request.action == "set_baseline":
-            for series in every:
-                if self._roster.series[series].segment is None:
-                    self._watch.watched(series).baselines.set(request.metrics)
+            self._set_baseline(request, every)
         else:
+            self._adopted.forget(version)
             for series in every:
                 for part in (self._quality, self._traffic, self._shift, self._estimates):
                     part.forget(series)
@@ -118,10 +122,10 @@ class Monitor:
                     fields = self._estimate_fields(series, estimates)
                     writes[keys.estimates_key(key.model_id, key.version)] = fields
                 baselines = self._watch.watched(series).baselines.all()
-                if baselines:
-                    writes[keys.baseline_key(key.model_id, key.version)] = {
-                        name: keys.number_text(found.value) for name, found in baselines.items()
-                    }
+                file = self._adopted.of(key.model_id, key.version)
+                fields = report.baseline_fields(baselines, file, self._adopted.identity(series))
+                if fields:
+                    writes[keys.baseline_key(key.model_id, key.version)] = fields
             self._add_history(writes, series)
             del self._changed[series]
         for number in models:
@@ -138,6 +142,7 @@ class Monitor:
         return {
             "version": STATE_VERSION,
             "roster": self._roster.state(),
+            "adopted": self._adopted.state(),
             "tasks": self._tasks.state(),
             "quality": self._quality.state(),
             "traffic": self._traffic.state(),
@@ -165,6 +170,8 @@ class Monitor:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._roster.restore(state["roster"])
+        if "adopted" in state:  # a snapshot may be older than baseline files are
+            self._adopted.restore(state["adopted"])
         self._tasks.restore(state["tasks"])
         self._quality.restore(state["quality"])
         self._traffic.restore(state["traffic"])
@@ -177,6 +184,27 @@ class Monitor:
         self._changed = dict.fromkeys(range(len(self._roster.series)))  # Redis may have lost it
         for series, hour in state["hours"]:
             self._hours.setdefault(series, set()).add(hour)
+
+    def _set_baseline(self, request: Control, every: list[int]) -> None:
+        """Measure a version against what a request says; raises Rejected for a file that does not fit."""
+        if request.baseline is not None:
+            why = unfit(request.baseline, self._settings)
+            if why:
+                raise Rejected("out_of_range", why, "$.baseline")
+            self._adopted.set((request.model_id, request.model_version), request.baseline)
+            self._adopt()
+        for series in every:
+            if self._roster.series[series].segment is None:
+                self._watch.watched(series).baselines.set(request.metrics)
+
+    def _adopt(self) -> None:
+        """Let each version that has a baseline file go by it, once."""
+        for series, file, at_run_time in self._adopted.due():
+            model = self._roster.series_model[series]
+            self._tasks.adopt(model, file)
+            self._shift.adopt(series, file)
+            self._estimates.adopt(series, file)
+            self._watch.adopt(series, file, at_run_time)
 
     def _new_rows(self, block: Block) -> Block:
         """Return the block without the rows that are known.
@@ -222,6 +250,8 @@ class Monitor:
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
+        measures = self._shift.measures(series)
+        parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Block, Floats, Ints
 from tidegauge.config import Settings, duration_ms
 from tidegauge.estimate import classification, track
@@ -100,6 +101,20 @@ class Estimates:
         fresh = np.bincount(inverse, (rows.revision == 0) & (rows.sign > 0), len(versions))
         for series, count in zip(versions.tolist(), fresh.tolist(), strict=True):
             self._labelled[series] = self._labelled.get(series, 0) + int(count)
+
+    def adopt(self, series: int, file: BaselineFile) -> None:
+        """Take a file's labelled rows for the first ones of a version, where it has such rows."""
+        if not file.scores or not self._settings.enabled:
+            return
+        for number in self._names.get(series, {}).values():
+            self._reference.forget(number)
+        for name, counts in file.scores.items():
+            rows = np.array(counts, np.float64)[:, None].repeat(2, axis=1)  # weights are 1: so are squares
+            bins = np.arange(len(rows))[:, None] + np.array([0, self._bins])
+            zeros = np.zeros(len(rows), np.int64)
+            self._reference.add(zeros + self._number(series, name), zeros, zeros, bins, rows)
+        first = min(file.labelled, self._settings.reference_outcomes)
+        self._labelled[series] = max(first, self._labelled.get(series, 0))
 
     def advance(self) -> None:
         """Write down the estimates of hours that are over, and judge cohorts whose labels have come."""

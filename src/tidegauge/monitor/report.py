@@ -7,10 +7,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge import keys
+from tidegauge.baseline_file import BaselineFile
+from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.measures import Measures
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
 from tidegauge.policy.rules import Shifted
@@ -92,6 +97,31 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
         f"{name}.psi.verdict": verdict,
         f"{name}.psi.moved_most": cell or keys.UNDEFINED,
     }
+
+
+def measure_fields(name: str, found: Measures) -> dict[str, str]:
+    """Return the field of how far one feature is from its reference, as JSON; none without rows."""
+    if not found.distances:
+        return {}
+    told: dict[str, object] = {"n": found.n}
+    for measure, (value, chance, beyond, p) in found.distances.items():
+        told[measure] = {"value": value, "chance": chance, "beyond": beyond}
+        if p is not None:
+            told[measure] = {"value": value, "chance": chance, "beyond": beyond, "p": p}
+    for share, (value, before, p, beyond) in found.shares.items():
+        told[share] = {"value": value, "reference": before, "p": p, "beyond": beyond}
+    return {f"{name}.measures": msgspec.json.encode(told).decode()}
+
+
+def baseline_fields(
+    metrics: Mapping[str, Baseline], file: BaselineFile | None, identity: str | None
+) -> dict[str, str]:
+    """Return the fields of what a version is measured against, and of the file some of it came from."""
+    fields = {name: keys.number_text(found.value) for name, found in metrics.items()}
+    if file is not None and identity is not None:
+        about = {"id": identity, "name": file.name, "made_at": file.made_at, "rows": str(file.rows)}
+        fields |= {f"{keys.BASELINE_FILE}{name}": text for name, text in about.items()}
+    return fields
 
 
 def shift_fields(found: Shifted, n: int, prediction: bool) -> dict[str, str]:

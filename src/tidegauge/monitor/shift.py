@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.baseline_file import BaselineFile, Column, Histogram
 from tidegauge.block import NO_TEXT, Block, Floats, Ints, Layout
 from tidegauge.config import Drift, Settings, duration_ms
 from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
 from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
+from tidegauge.drift.frozen import bins_of
+from tidegauge.drift.measures import Measures, Ruler, measure
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
@@ -55,6 +58,8 @@ class Binned:
         self.shift: FeatureShift | None = None
         self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
         self._first_ms: int | None = None  # the watermark of the first rows
+        self._learned_from = settings.reference_rows  # rows before those that are counted
+        self._ruler: Ruler | None = None
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
@@ -90,6 +95,14 @@ class Binned:
         for name, bins, verdict in zip(self.bins.names, self.bins.references, judged, strict=True):
             yield name, verdict, None if verdict.cell is None else bins.names()[verdict.cell]
 
+    def measures(self, watermark_ms: int) -> dict[str, Measures]:
+        """Return by column how far the window is from the reference; empty before the freeze."""
+        if self.bins is None or self.table is None or not self.bins.width:
+            return {}
+        self._ruler = self._ruler or Ruler(self.bins)
+        found = measure(self._ruler, self.table.window(0, watermark_ms), self._settings.min_samples)
+        return dict(zip(self.bins.names, found, strict=True))
+
     def shifted(self) -> tuple[Shifted, int] | None:
         """Return the features that have moved, and the rows since the freeze; None before it."""
         if self.shift is None or self.bins is None:
@@ -103,7 +116,7 @@ class Binned:
         """Return the steps that keep a quarter of the promise at the rate of rows so far."""
         if self.shift is None or self._first_ms is None:
             return None
-        rows = self._settings.reference_rows + self.shift.steps * STEP
+        rows = self._learned_from + self.shift.steps * STEP
         rate = budget.per_day(rows, self._first_ms, watermark_ms)
         share, days = budget.SHARES["features"], self._settings.days_per_false_alarm
         return None if rate is None else budget.run_length(days, rate / STEP, share)
@@ -113,6 +126,7 @@ class Binned:
         return {
             "name": self.name,
             "first_ms": self._first_ms,
+            "learned_from": self._learned_from,
             "shift": self.shift.dump() if self.shift else None,
             "sample": self._sample.dump() if self._sample else None,
             "bins": self.bins.dump() if self.bins else None,
@@ -130,6 +144,12 @@ class Binned:
             if self.bins is not None and state.get("shift"):
                 self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
         self._first_ms = state.get("first_ms")
+        self._learned_from = state.get("learned_from", self._learned_from)
+
+    def adopt(self, bins: FeatureBins, name: str | None) -> None:
+        """Go by these bins, not by first rows."""
+        self.name, self._learned_from = name, 0
+        self._freeze(bins)
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
@@ -202,6 +222,21 @@ class Shift:
         values = np.stack((rows.score, rows.number, rows.text), axis=1)
         self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
 
+    def adopt(self, series: int, file: BaselineFile) -> None:
+        """Count a version's rows from now on in the bins of a file, as far as it has some."""
+        own = file.prediction
+        kinds: list[tuple[str, dict[str, Histogram], Column | None]] = [(FEATURES, file.features, None)]
+        if own is not None:
+            kinds.append((PREDICTION, {own.column: own.histogram}, own.column))
+        for kind, histograms, name in kinds:
+            if histograms:
+                self._queues[kind].reach(series + 1)
+                self._flush(kind, series)  # what waited was before
+                binned = Binned(self._settings, self._pane_ms, self._panes)
+                binned.adopt(bins_of(histograms), name)
+                self._kept.setdefault(series, {})[kind] = binned
+                self._note_room(kind, series)
+
     def due(self, series: Ints) -> NDArray[np.bool_]:
         """Return of which series [n] a new pane has begun since they were last judged, and note it."""
         self._judged = grown(self._judged, int(series.max(initial=-1)) + 1, 0)
@@ -234,6 +269,18 @@ class Shift:
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
                 found.append(Verdict(own[1], own[0], verdict, cell))
+        return found
+
+    def measures(self, series: int) -> dict[str, Measures]:
+        """Return by feature, and for PREDICTION, how far a version's window is from its reference."""
+        watermark_ms = self._roster.watermark(series)
+        found: dict[str, Measures] = {}
+        for kind, binned in self._kept.get(series, {}).items():
+            if binned.bins is not None:
+                self._flush(kind, series)
+                own = binned.measures(watermark_ms)
+                names = (PREDICTION,) if kind == PREDICTION else own
+                found |= dict(zip(names, own.values(), strict=False))
         return found
 
     def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, from_tree, to_tree
 from tidegauge.config import Model, Settings
 from tidegauge.monitor.roster import Roster, task_of
@@ -102,6 +103,20 @@ class Tasks:
         if len(rest) == len(place):
             return [*ready, block]
         return [*ready, block.select(_NONE, rest)] if len(rest) else ready
+
+    def adopt(self, number: int, file: BaselineFile) -> None:
+        """Take what a file says of a model's task, where nothing else says it so far."""
+        state, model_id = self._roster.models[number], self._roster.model_ids[number]
+        model = self._settings.model(model_id)
+        positive = model.positive_class or file.positive_class
+        known = file.task == "regression" or positive in (None, *file.classes)
+        if state.task or file.task is None or model.task not in (None, file.task) or model_id in self._held:
+            return
+        if not known or len(file.classes) > self._settings.monitor.classes:
+            return
+        state.task, state.classes = file.task, list(file.classes)
+        state.positive = positive if file.task == "binary" else None
+        self._roster.note(number)
 
     def held(self, model_id: str) -> int:
         """Return how many outcome rows of a model wait for its task."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Floats, Ints, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
 from tidegauge.drift import budget, detectors
@@ -140,6 +141,11 @@ class Watch:
         if watched is None:
             watched = self._watched[series] = self._new(series)
         return watched
+
+    def adopt(self, series: int, file: BaselineFile, at_run_time: bool) -> None:
+        """Measure a series against the reference metrics of a file."""
+        metrics = {name: metric.value for name, metric in file.metrics.items()}
+        self.watched(series).baselines.take_file(metrics, at_run_time)
 
     def silence(self, model_id: str, version: str, until_ms: int) -> None:
         """Judge nothing of a version before event time `until_ms`."""

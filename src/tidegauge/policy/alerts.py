@@ -115,6 +115,8 @@ ABOUT: Mapping[Test, About] = {
 _WORDS = {"firing": ("is", ""), "resolved": ("is back to", "no longer ")}
 _SOURCES = {
     "configured": "the configuration",
+    "file": "the baseline file",
+    "control_file": "the baseline file",
     "early_production": "early production",
     "control": "a control message",
 }

@@ -23,6 +23,7 @@ import msgspec
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
+from tidegauge.baseline_file import BaselineFile
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
 from tidegauge.events import dead_letter, read
@@ -77,8 +78,10 @@ class MonitorStage:
         store: Store,
         patience: Patience,
         clock: Callable[[], float] = time.monotonic,
+        baselines: Mapping[str, BaselineFile] | None = None,
     ) -> None:
         self._settings = settings
+        self._baselines = baselines  # configured, by model
         self._producer = producer
         self._store = store
         self._patience = patience
@@ -222,7 +225,7 @@ class MonitorStage:
 
     def _restored(self, topic: str, partition: int) -> tuple[Monitor, int]:
         """Return the monitor of the last snapshot; a new one from the topic's start without any."""
-        monitor = Monitor(self._settings)
+        monitor = Monitor(self._settings, self._baselines)
         try:
             snapshot = self._store.load(partition)
             if snapshot is not None:
@@ -230,7 +233,7 @@ class MonitorStage:
                 return monitor, snapshot.offset
         except SnapshotError as error:
             _log.warning("%s; the state is built again from the topic", error)
-            monitor = Monitor(self._settings)
+            monitor = Monitor(self._settings, self._baselines)
         return monitor, self._consumer.bounds((topic, partition))[0]
 
     def _give_up(self, partitions: list[Partition]) -> None:

@@ -1,0 +1,1 @@
+"""Baseline files: fitted from a table of rows or from histograms, read and written."""
