@@ -98,7 +98,8 @@ class Lists:
 
 def _places(starts: Ints, counts: Ints) -> Ints:
     """Return the places of runs that begin at `starts` [n], one after the other."""
-    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    places: Ints = np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return places
 
 
 @dataclass(frozen=True, slots=True)

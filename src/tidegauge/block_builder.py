@@ -192,7 +192,8 @@ class BlockBuilder:
     ) -> tuple[Any, ...]:
         source = (trigger.topic, trigger.partition)
         proba = row.proba
-        self._map(f"{table}.proba", proba if isinstance(proba, dict) else {})
+        by_class = isinstance(proba, dict) and not isinstance(row.prediction, list)
+        self._map(f"{table}.proba", proba if by_class else {})
         self._lists.setdefault(f"{table}.items", []).append(row.prediction)
         return (
             self._sources.setdefault(source, len(self._sources)),

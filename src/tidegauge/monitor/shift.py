@@ -20,6 +20,7 @@ from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
 from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
+from tidegauge.monitor.lists import leading
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
 from tidegauge.windows import Backlog, PaneTable, Runs, distinct, grown
@@ -199,7 +200,7 @@ class Shift:
         for layout, where, values in rows.features.groups():
             if layout.names:
                 self._observe(FEATURES, layout, version[where], values, at_ms[where], block.strings)
-        values = np.stack((rows.score, rows.number, rows.text), axis=1)
+        values = np.stack((rows.score, rows.number, leading(rows.items, rows.text)), axis=1)
         self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
 
     def due(self, series: Ints) -> NDArray[np.bool_]:
