@@ -192,8 +192,8 @@ class BlockBuilder:
     ) -> tuple[Any, ...]:
         source = (trigger.topic, trigger.partition)
         proba = row.proba
-        by_class = isinstance(proba, dict) and not isinstance(row.prediction, list)
-        self._map(f"{table}.proba", proba if by_class else {})
+        by_class = proba if isinstance(proba, dict) and not isinstance(row.prediction, list) else {}
+        self._map(f"{table}.proba", by_class)
         self._lists.setdefault(f"{table}.items", []).append(row.prediction)
         return (
             self._sources.setdefault(source, len(self._sources)),
