@@ -104,5 +104,5 @@ def test_lists_and_sets_of_clicks_become_the_metrics_of_the_last_sets(
     assert reasons == ["out_of_range", "too_many", "wrong_type", "wrong_type"]
     assert store.hget("tg:model:shop", "task") == b"ranking"
     monkeypatch.setenv("TIDEGAUGE_REDIS__URL", quick.redis.url)
-    assert main(["status"]) == 0
+    assert main(["status", "--once"]) == 0
     assert "ndcg@10" in capsys.readouterr().out
