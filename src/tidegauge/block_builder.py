@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,9 @@ class RaggedBuilder:
         )
 
 
+_TEXT = frozenset({str})
+
+
 def item_text(item: str | int | float) -> str:
     """Return the text that names an item: a whole number loses its fraction.
 
@@ -93,15 +97,18 @@ def list_column(values: Sequence[Any], code: Callable[[str], int]) -> Lists:
         return Lists.none()
     gains = [_gains(value) for value in values]
     sizes = [NO_LIST if each is None else len(each) for each in gains]
-    items = [code(item) for each in gains for item in each or ()]
-    weighed = any(isinstance(value, dict) for value in values)
-    flat = [gain for each in gains if each for gain in each.values()] if weighed else []
-    return Lists(np.array(sizes, np.int32), np.array(items, np.int32), np.array(flat, np.float64))
+    some = [each for each in gains if each]
+    items = list(chain.from_iterable(some))
+    code_of = {item: code(item) for item in dict.fromkeys(items)}
+    codes = np.fromiter(map(code_of.__getitem__, items), np.int32, len(items))
+    weighed = dict in set(map(type, values))
+    flat = list(chain.from_iterable([each.values() for each in some])) if weighed else []
+    return Lists(np.array(sizes, np.int32), codes, np.array(flat, np.float64))
 
 
 def _gains(value: Any) -> dict[str, float] | None:
     if isinstance(value, list):
-        return dict.fromkeys(map(item_text, value), 1.0)
+        return dict.fromkeys(value if set(map(type, value)) <= _TEXT else map(item_text, value), 1.0)
     return {item: gain for item, gain in value.items() if gain > 0} if isinstance(value, dict) else None
 
 
