@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge.adapters import block_codec
-from tidegauge.block import NO_TEXT, Block, Labelled, Predicted, Ragged, Trigger
-from tidegauge.block_builder import BlockBuilder
+from tidegauge.block import (
+    NO_TEXT,
+    Block,
+    Labelled,
+    Lists,
+    Predicted,
+    Ragged,
+    Trigger,
+    from_tree,
+    to_tree,
+)
+from tidegauge.block_builder import LISTS, BlockBuilder
 from tidegauge.errors import SnapshotError
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(-1, 1), st.text(max_size=2))
@@ -52,6 +62,58 @@ def test_features_of_any_shape_survive_the_columns_and_the_bytes(maps):
     block = block_codec.decode(block_codec.encode(built(maps)))
     for came, expected in zip(maps_of(block.predictions.features, block.strings), maps, strict=True):
         assert same(came, expected)
+
+
+ANSWERS = st.lists(
+    st.one_of(
+        st.sampled_from([0.5, True, "x"]),
+        st.lists(st.sampled_from(["a", "b", 7, 7.0, 0.5, "7"]), max_size=4),
+        st.dictionaries(st.sampled_from(["a", "b", "7"]), st.sampled_from([0, 1, 2.5]), max_size=3),
+    ),
+    max_size=12,
+)
+
+
+def gains_of(lists: Lists, strings: tuple[str, ...], rows: int) -> list[dict[str, float] | None]:
+    known, counts = lists.counts(rows)
+    ends = np.cumsum(counts)
+    gains = lists.gains if len(lists.gains) else np.ones(len(lists.items))
+    return [
+        {strings[lists.items[at]]: float(gains[at]) for at in range(end - count, end)} if has else None
+        for has, count, end in zip(known.tolist(), counts.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def expected_gains(answer: object) -> dict[str, float] | None:
+    if isinstance(answer, list):
+        return {item if isinstance(item, str) else f"{item:g}": 1.0 for item in answer}
+    return {item: gain for item, gain in answer.items() if gain} if isinstance(answer, dict) else None
+
+
+@given(ANSWERS, st.lists(st.integers(0, 11), max_size=20))
+def test_lists_and_gains_survive_the_columns_the_bytes_and_a_choice_of_rows(answers, places):
+    builder = BlockBuilder()
+    for number, label in enumerate(answers):
+        shown = label if isinstance(label, list) else 1
+        what = PREDICTED._replace(prediction=shown)
+        trigger = Trigger("labels", 0, number)
+        builder.outcome(f"p{number}", number, trigger, what, Labelled(label, 1.0, {}), 9, 0, 1)
+    rows = np.array([place for place in places if place < len(answers)], np.int64)
+    block = block_codec.decode(block_codec.encode(builder.build())).select(None, rows)
+    relevant = gains_of(block.outcomes.relevant, block.strings, len(rows))
+    shown = gains_of(block.outcomes.items, block.strings, len(rows))
+    assert relevant == [expected_gains(answers[row]) for row in rows.tolist()]
+    for row, items in zip(rows.tolist(), shown, strict=True):
+        wanted = expected_gains(answers[row]) if isinstance(answers[row], list) else None
+        assert (items, list(items or ())) == (wanted, list(wanted or ()))
+
+
+def test_a_block_of_before_there_were_lists_is_one_without_any() -> None:
+    tree = to_tree(built([{}]))
+    for table, names in LISTS.items():
+        for name in names:
+            del tree[table][name]
+    assert not len(from_tree(tree).predictions.items.sizes)
 
 
 @given(MAPS, st.lists(st.integers(0, 11), max_size=20))

@@ -22,7 +22,8 @@ def block() -> Block:
         features = {"age": row, "plan": "free", "gap": None}
         trigger = Trigger("predictions", 0, row)
         builder.prediction(f"p{row}", row, trigger, what, features, None, {"cpu": 0.5}, "me")
-        builder.outcome(f"p{row}", row, trigger, what, Labelled("x", 1.0, {"eur": 2.0}), row, 0, 1)
+        label: Any = {"i": 1.0, "j": 2.0} if row else "x"
+        builder.outcome(f"p{row}", row, trigger, what, Labelled(label, 1.0, {"eur": 2.0}), row, 0, 1)
     return builder.build()
 
 
@@ -32,6 +33,10 @@ def outcomes(name: str, column: Any) -> Callable[[Block], Block]:
 
 def predictions(name: str, column: Any) -> Callable[[Block], Block]:
     return lambda found: replace(found, predictions=replace(found.predictions, **{name: column}))
+
+
+def relevant(**parts: Any) -> Callable[[Block], Block]:
+    return lambda found: outcomes("relevant", replace(found.outcomes.relevant, **parts))(found)
 
 
 def features(**parts: Any) -> Callable[[Block], Block]:
@@ -73,6 +78,16 @@ def test_what_a_builder_builds_is_a_block() -> None:
         (features(layouts=(Layout(("a", "b", "c"), (False, True)),)), "expected a flag for each name"),
         (features(layouts=(Layout(("a", "b", "c"), (0, 1, 0)),)), "expected a flag for each name"),  # type: ignore[arg-type]
         (features(layouts=(Layout(("a", "b", 3), (False, True, False)),)), "expected texts"),  # type: ignore[arg-type]
+        (outcomes("relevant", np.zeros(3)), "outcomes.relevant: expected lists, got ndarray"),
+        (relevant(sizes=np.array([0, 2], np.int32)), "outcomes.relevant: expected 3 numbers of int32"),
+        (relevant(sizes=np.array([-2, 2, 2], np.int32)), "outcomes.relevant: expected numbers from -1"),
+        (relevant(sizes=np.array([2**31 - 1] * 3, np.int32)), "outcomes.relevant: expected 6442450941"),
+        (relevant(items=np.zeros(3, np.int32)), "outcomes.relevant: expected 4 numbers"),
+        (relevant(items=np.array([0, 1, 99, 0], np.int32)), "outcomes.relevant: expected numbers from 0 to"),
+        (relevant(items=np.array([0, 1, -1, 0], np.int32)), "outcomes.relevant: expected numbers from 0 to"),
+        (relevant(gains=np.ones(3)), "outcomes.relevant: expected 4 numbers of float64"),
+        (relevant(gains=np.array([1.0, -1, 1, 1])), "outcomes.relevant: expected numbers from 0"),
+        (relevant(gains=np.array([1.0, np.nan, 1, 1])), "outcomes.relevant: expected numbers from 0"),
         (lambda found: replace(found, strings=(1, *found.strings)), "strings: expected texts"),
         (lambda found: replace(found, segments=((("country", 3),),)), "segments: expected texts"),
         (lambda found: replace(found, sources=((7, 0),)), "sources: expected texts"),

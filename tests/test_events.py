@@ -244,6 +244,29 @@ def test_a_weight_is_more_than_zero() -> None:
         labelled(weight=0)
 
 
+def test_relevant_items_are_a_list_or_a_map_of_gains() -> None:
+    assert labelled(label=["i7", 7, 0.5]).labelled.label == ["i7", 7, 0.5]
+    assert labelled(label={"i7": 1, "i9": 0.5}).labelled.label == {"i7": 1, "i9": 0.5}
+    assert labelled(label=[]).labelled.label == []
+
+
+@pytest.mark.parametrize(
+    ("label", "reason", "path"),
+    [
+        ({"i7": -1}, "out_of_range", "$.label.i7"),
+        ({"item": "i7"}, "wrong_type", "$.label.item"),
+        (["i7", None], "wrong_type", "$.label[1]"),
+        ({f"i{number}": 1 for number in range(4)}, "too_many", "$.label"),
+        ([1, 2, 3, 4], "too_many", "$.label"),
+        ({"é" * 40: 1}, "out_of_range", "$.label." + "é" * 40),
+    ],
+)
+def test_what_is_no_set_of_relevant_items_is_told_with_its_path(label: Any, reason: str, path: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        labelled(SMALL, label=label)
+    assert (caught.value.reason, caught.value.path) == (reason, path)
+
+
 def test_a_time_may_be_ahead_of_the_record_by_the_limit_alone() -> None:
     ahead_ms = SMALL.future_seconds * 1_000
     assert labelled(SMALL, labelled_at=RECORD_MS + ahead_ms).labelled_at_ms == RECORD_MS + ahead_ms

@@ -326,8 +326,21 @@ def test_a_prediction_comes_back_as_it_was_packed(what: Predicted) -> None:
 
 
 def test_a_label_comes_back_equal_to_what_was_packed() -> None:
-    for what in (Labelled(True, 1.0, {}), Labelled(["b", 1], 2.5, {"z": 1.0, "a": -0.5})):
+    gains = {"i7": 2.0, "i2": 0.5}
+    for what in (
+        Labelled(True, 1.0, {}),
+        Labelled("b", 2.5, {"z": 1.0, "a": -0.5}),
+        Labelled(gains, 1.0, {}),
+    ):
         assert unpack_labelled(pack_labelled(what)) == what
+
+
+def test_relevant_items_are_a_set_of_texts() -> None:
+    packed = {pack_labelled(Labelled(items, 1.0, {})) for items in (["b", 1], [1.0, "b", "b"], ["1", "b"])}
+    assert [unpack_labelled(one) for one in packed] == [Labelled(["1", "b"], 1.0, {})]
+    assert pack_labelled(Labelled({"a": 1, "b": 2}, 1, {})) == pack_labelled(
+        Labelled({"b": 2.0, "a": 1.0}, 1, {})
+    )
 
 
 def test_equal_labels_have_equal_bytes_and_others_have_not() -> None:

@@ -3,13 +3,14 @@
 A block holds the rows of many models: predictions, and outcomes (a prediction with its label).
 A text stands once in the block's dictionary and is a code in the columns; a small map
 (features, resources, KPIs, class probabilities) is a layout of names and a run of numbers.
-A correction is two outcome rows: the old one with `sign` -1, then the new one with +1.
+A ranked list, or a set of relevant items, is a run of codes. A correction is two outcome rows: the old one
+with `sign` -1, then the new one with +1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 NO_TEXT = -1
+NO_LIST = -1  # the size of a list that is missing; an empty one has 0
 Scalar = bool | int | float | str
 
 
@@ -57,11 +59,47 @@ class Ragged:
     def take(self, rows: Ints) -> Ragged:
         """Return the column of the rows at these indices [n]."""
         widths = np.array([len(layout.names) for layout in self.layouts], np.int64)[self.layout]
-        count = widths[rows]
-        starts = (np.cumsum(widths) - widths)[rows]
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        values = self.values[np.repeat(starts, count) + within]
-        return Ragged(self.layouts, self.layout[rows], values)
+        places = _places((np.cumsum(widths) - widths)[rows], widths[rows])
+        return Ragged(self.layouts, self.layout[rows], self.values[places])
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """A column of lists: row i has `sizes[i]` distinct items, which lie flat in `items`, best first.
+
+    `sizes` is empty where no row has a list, `gains` where every item counts 1.
+    """
+
+    sizes: Codes  # [rows], NO_LIST for a row without a list
+    items: Codes  # [sum of the sizes] text codes
+    gains: Floats  # [sum of the sizes]
+
+    @classmethod
+    def none(cls) -> Lists:
+        """Return the column of rows that have no list."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+
+    def counts(self, rows: int) -> tuple[NDArray[np.bool_], Ints]:
+        """Return which of so many rows have a list, and how many items each has, 0 without one."""
+        if not len(self.sizes):
+            return np.zeros(rows, np.bool_), np.zeros(rows, np.int64)
+        return self.sizes > NO_LIST, np.maximum(self.sizes, 0).astype(np.int64)
+
+    def take(self, rows: Ints) -> Lists:
+        """Return the column of the rows at these indices [n]."""
+        if not len(self.sizes):
+            return self
+        _, counts = self.counts(len(self.sizes))
+        places = _places((np.cumsum(counts) - counts)[rows], counts[rows])
+        return Lists(
+            self.sizes[rows], self.items[places], self.gains[places] if len(self.gains) else self.gains
+        )
+
+
+def _places(starts: Ints, counts: Ints) -> Ints:
+    """Return the places of runs that begin at `starts` [n], one after the other."""
+    places: Ints = np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +115,7 @@ class PredictionRows:
     prediction_id: tuple[str, ...]
     predicted_at_ms: Ints
     number: Floats  # the prediction where it is a number or boolean, else NaN
-    text: Codes  # the prediction where it is text (a list: its JSON), else -1
+    text: Codes  # the prediction where it is text, else -1
     score: Floats  # prediction_proba where it is one number, else NaN
     proba: Ragged  # prediction_proba where it is a map
     business_value: Floats
@@ -85,6 +123,7 @@ class PredictionRows:
     latency_ms: Floats
     resources: Ragged
     entity: Codes  # text code or -1
+    items: Lists = field(default_factory=Lists.none)  # the prediction where it is a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +151,8 @@ class OutcomeRows:
     revision: Codes  # 0 for the first label
     sign: Floats  # +1, or -1 for an outcome that a correction takes back
     again: NDArray[np.bool_]  # may be known under another trigger: compare what it says
+    items: Lists = field(default_factory=Lists.none)  # the prediction where it is a list
+    relevant: Lists = field(default_factory=Lists.none)  # the label where it is a list or a map of gains
 
 
 Rows = TypeVar("Rows", PredictionRows, OutcomeRows)
@@ -150,7 +191,7 @@ def take(rows: Rows, index: Ints) -> Rows:
 
 
 def _take(column: Any, index: Ints) -> Any:
-    if isinstance(column, Ragged):
+    if isinstance(column, Ragged | Lists):
         return column.take(index)
     if isinstance(column, tuple):
         return tuple([column[row] for row in index.tolist()])
@@ -180,12 +221,13 @@ def from_tree(tree: Mapping[str, Any]) -> Block:
 
 
 def _to_columns(rows: PredictionRows | OutcomeRows) -> dict[str, Any]:
-    columns = {column.name: getattr(rows, column.name) for column in fields(rows)}
-    return {name: _ragged_tree(c) if isinstance(c, Ragged) else c for name, c in columns.items()}
+    return {column.name: _column_tree(getattr(rows, column.name)) for column in fields(rows)}
 
 
-def _ragged_tree(column: Ragged) -> dict[str, Any]:
-    return {"layouts": column.layouts, "layout": column.layout, "values": column.values}
+def _column_tree(column: Any) -> Any:
+    if isinstance(column, Ragged | Lists):
+        return {part.name: getattr(column, part.name) for part in fields(column)}
+    return column
 
 
 def _from_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,6 +235,8 @@ def _from_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(value: Any) -> Any:
+    if isinstance(value, dict) and "sizes" in value:
+        return Lists(value["sizes"], value["items"], value["gains"])
     if isinstance(value, dict):
         layouts = tuple(Layout(tuple(names), tuple(text)) for names, text in value["layouts"])
         return Ragged(layouts, value["layout"], value["values"])
@@ -222,6 +266,6 @@ class Predicted(NamedTuple):
 class Labelled(NamedTuple):
     """The part of a label that makes its value: equal parts are the same label."""
 
-    label: Scalar | list[Any]
+    label: Scalar | list[Any] | dict[str, float]
     weight: float
     kpis: dict[str, float]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from tidegauge.block import (
+    NO_LIST,
     NO_TEXT,
     Block,
     Labelled,
     Layout,
+    Lists,
     OutcomeRows,
     Predicted,
     PredictionRows,
@@ -68,6 +70,48 @@ class RaggedBuilder:
         )
 
 
+_TEXT = frozenset({str})
+
+
+def item_text(item: str | int | float) -> str:
+    """Return the text that names an item: a whole number loses its fraction.
+
+    >>> item_text("i7"), item_text(7), item_text(7.0)
+    ('i7', '7', '7')
+    """
+    if isinstance(item, str):
+        return item
+    return str(int(item)) if item == item // 1 else repr(item)
+
+
+def list_column(values: Sequence[Any], code: Callable[[str], int]) -> Lists:
+    """Return the column of what is a list, or a map of items to gains; other values have none.
+
+    An item that is repeated stands at its first place, and one without a gain is left out.
+
+    >>> column = list_column([["b", "a", "b"], 0.5, {"a": 2.0}], {"a": 0, "b": 1}.__getitem__)
+    >>> column.sizes.tolist(), column.items.tolist(), column.gains.tolist()
+    ([2, -1, 1], [1, 0, 0], [1.0, 1.0, 2.0])
+    """
+    if {list, dict}.isdisjoint(map(type, values)):
+        return Lists.none()
+    gains = [_gains(value) for value in values]
+    sizes = [NO_LIST if each is None else len(each) for each in gains]
+    some = [each for each in gains if each]
+    items = list(chain.from_iterable(some))
+    code_of = {item: code(item) for item in dict.fromkeys(items)}
+    codes = np.fromiter(map(code_of.__getitem__, items), np.int32, len(items))
+    weighed = dict in set(map(type, values))
+    flat = list(chain.from_iterable([each.values() for each in some])) if weighed else []
+    return Lists(np.array(sizes, np.int32), codes, np.array(flat, np.float64))
+
+
+def _gains(value: Any) -> dict[str, float] | None:
+    if isinstance(value, list):
+        return dict.fromkeys(value if set(map(type, value)) <= _TEXT else map(item_text, value), 1.0)
+    return {item: gain for item, gain in value.items() if gain > 0} if isinstance(value, dict) else None
+
+
 @dataclass(slots=True)
 class BlockBuilder:
     """Collects rows and builds a block of them; the rows keep the order of the calls.
@@ -86,6 +130,7 @@ class BlockBuilder:
     _predictions: list[tuple[Any, ...]] = field(default_factory=list)
     _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
     _maps: dict[str, RaggedBuilder] = field(default_factory=dict)
+    _lists: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._predictions) + len(self._outcomes)
@@ -126,6 +171,7 @@ class BlockBuilder:
     ) -> None:
         """Append the row of an outcome, or with sign -1 of one that a correction takes back."""
         self._map("outcomes.kpis", labelled.kpis)
+        self._lists.setdefault("outcomes.relevant", []).append(labelled.label)
         self._outcomes.append(
             (
                 *self._shared("outcomes", prediction_id, id_hash, trigger, predicted),
@@ -141,11 +187,11 @@ class BlockBuilder:
     def build(self) -> Block:
         """Return the block of all rows appended so far."""
         return Block(
-            strings=tuple(self._strings),
-            segments=tuple(self._segments),
-            sources=tuple(self._sources),
             predictions=self._columns(PredictionRows, "predictions", self._predictions),
             outcomes=self._columns(OutcomeRows, "outcomes", self._outcomes),
+            strings=tuple(self._strings),  # last: items of lists have their codes now
+            segments=tuple(self._segments),
+            sources=tuple(self._sources),
         )
 
     def _shared(
@@ -153,7 +199,9 @@ class BlockBuilder:
     ) -> tuple[Any, ...]:
         source = (trigger.topic, trigger.partition)
         proba = row.proba
-        self._map(f"{table}.proba", proba if isinstance(proba, dict) else {})
+        by_class = proba if isinstance(proba, dict) and not isinstance(row.prediction, list) else {}
+        self._map(f"{table}.proba", by_class)
+        self._lists.setdefault(f"{table}.items", []).append(row.prediction)
         return (
             self._sources.setdefault(source, len(self._sources)),
             trigger.offset,
@@ -171,12 +219,10 @@ class BlockBuilder:
     def _code(self, text: str) -> int:
         return self._strings.setdefault(text, len(self._strings))
 
-    def _number_and_text(self, value: Scalar | list[Any]) -> tuple[float, int]:
+    def _number_and_text(self, value: Scalar | list[Any] | dict[str, float]) -> tuple[float, int]:
         if isinstance(value, str):
             return np.nan, self._code(value)
-        if isinstance(value, list):
-            return np.nan, self._code(json.dumps(value))
-        return float(value), NO_TEXT
+        return np.nan if isinstance(value, list | dict) else float(value), NO_TEXT
 
     def _map(self, name: str, mapping: Mapping[str, Any]) -> None:
         builder = self._maps.get(name)
@@ -193,6 +239,8 @@ class BlockBuilder:
         for name in MAPS[table]:
             builder = self._maps.get(f"{table}.{name}") or RaggedBuilder(self._code)
             named[name] = builder.build()
+        for name in LISTS[table]:
+            named[name] = list_column(self._lists.get(f"{table}.{name}", []), self._code)
         return rows_class(**named)
 
 
@@ -223,4 +271,5 @@ DTYPES: dict[str, dict[str, Any]] = {
         "again": np.bool_,
     },
 }
+LISTS = {"predictions": ("items",), "outcomes": ("items", "relevant")}
 MAPS = {"predictions": ("proba", "features", "resources"), "outcomes": ("proba", "kpis")}

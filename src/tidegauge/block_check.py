@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tidegauge.block import NO_TEXT, Block, OutcomeRows, PredictionRows, Ragged
-from tidegauge.block_builder import DTYPES, MAPS
+from tidegauge.block import NO_LIST, NO_TEXT, Block, Lists, OutcomeRows, PredictionRows, Ragged
+from tidegauge.block_builder import DTYPES, LISTS, MAPS
 from tidegauge.errors import SnapshotError
 
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
@@ -79,6 +79,8 @@ def _check_rows(table: str, rows: PredictionRows | OutcomeRows, block: Block) ->
         raise SnapshotError(f"{table}.sign: expected -1 or +1")
     for name in MAPS[table]:
         _check_maps(f"{table}.{name}", getattr(rows, name), count, len(block.strings), _RANGES[name])
+    for name in LISTS[table]:
+        _check_lists(f"{table}.{name}", getattr(rows, name), count, len(block.strings))
 
 
 def _check_maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[float, float]) -> None:
@@ -99,6 +101,19 @@ def _check_maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[
         _within(where, codes, NO_TEXT, strings - 1, missing=False)
         if (codes != np.floor(codes)).any():
             raise SnapshotError(f"{where}: expected codes of texts")
+
+
+def _check_lists(where: str, lists: Any, count: int, strings: int) -> None:
+    if not isinstance(lists, Lists):
+        raise SnapshotError(f"{where}: expected lists, got {type(lists).__name__}")
+    rows = count if len(lists.sizes) else 0
+    _array(where, lists.sizes, np.int32, rows)
+    _within(where, lists.sizes, NO_LIST, 2**31 - 1)
+    items = int(np.maximum(lists.sizes, 0).sum(dtype=np.int64))
+    _array(where, lists.items, np.int32, items)
+    _within(where, lists.items, 0, strings - 1)
+    _array(where, lists.gains, np.float64, items if len(lists.gains) else 0)
+    _within(where, lists.gains, 0, _LARGEST, missing=False)
 
 
 def _array(where: str, column: Any, dtype: Any, count: int) -> None:

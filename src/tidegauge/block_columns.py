@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -11,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tidegauge.block import NO_TEXT, Codes, Floats, Ints, Layout, Ragged
-from tidegauge.block_builder import RaggedBuilder
+from tidegauge.block import NO_TEXT, Codes, Floats, Ints, Layout, Lists, Ragged
+from tidegauge.block_builder import RaggedBuilder, list_column
 
 Names = tuple[str, ...]
 Maps = Sequence[Mapping[str, Any]]
@@ -50,6 +49,10 @@ class Dictionary(dict[str, int]):
             return Ragged(layouts, _codes(codes, names), numbers)
         return self._with_texts(codes, _codes(codes, names), values) or self._one_by_one(maps)
 
+    def lists(self, values: Sequence[Any]) -> Lists:
+        """Return the column of the lists and maps of gains among values [n]."""
+        return list_column(values, self.code)
+
     def _with_texts(self, codes: Mapping[Names, int], layout: Codes, values: list[Any]) -> Ragged | None:
         """Return the column of maps with texts, None where a name has texts and numbers."""
         widths = np.array([len(names) for names in codes], np.int64)
@@ -80,11 +83,14 @@ class Dictionary(dict[str, int]):
         return builder.build()
 
 
-def said(value: Any) -> str | None:
-    """Return the text that stands for a prediction or a label in a block, None for a number."""
-    if isinstance(value, list):
-        return json.dumps(value)
+def text_of(value: Any) -> str | None:
+    """Return the text that stands for a prediction or a label in a block, None for a number or a list."""
     return value if isinstance(value, str) else None
+
+
+def number_of(value: Any) -> float:
+    """Return the number that stands for a prediction or a label in a block, NaN for a text or a list."""
+    return np.nan if isinstance(value, str | list | dict) else value
 
 
 def _codes(codes: Mapping[Names, int], names: Sequence[Names]) -> Codes:

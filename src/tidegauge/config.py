@@ -23,6 +23,7 @@ from tidegauge.errors import ConfigError
 from tidegauge.redact import is_secret, redacted_options, redacted_url
 
 Positive = Annotated[int, Meta(gt=0)]
+Cutoff = Annotated[int, Meta(gt=0, le=1_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
 CLUSTER = "+cluster"  # in the scheme of a Redis URL that names a node of a Redis Cluster
@@ -103,6 +104,7 @@ class Model(Section, frozen=True):
     task: Literal["binary", "multiclass", "regression", "ranking"] | None = None  # inferred
     positive_class: str | None = None  # of binary tasks; else the greater in sort order
     segments: tuple[str, ...] = ()  # fields of `segments` to watch apart
+    catalogue_items: Positive | None = None  # that a ranking could show, for its coverage
     baseline: dict[str, float] = {}  # metric to value, from training or validation
     baseline_file: str | None = None  # of `tidegauge baseline fit`; from the directory of the settings
     detectors: tuple[str, ...] = ()  # of river, by name; else drift.detectors
@@ -115,6 +117,8 @@ class Monitor(Section, frozen=True):
     confidence: Share = 0.95  # of every interval
     score_bins: Positive = 200  # of probability, for ROC AUC and PR AUC in time windows
     calibration_bins: Positive = 15  # of probability, for ECE
+    ranking_k: Annotated[tuple[Cutoff, ...], Meta(min_length=1, max_length=10)] = (5, 10)  # of lists
+    catalogue_cells: Annotated[int, Meta(ge=64, le=65_536)] = 4_096  # by which items shown are told apart
     classes: Annotated[int, Meta(ge=2, le=1_000)] = 64  # told apart in a model; the rest are one
     baseline_outcomes: Positive = 1_000  # first outcomes of a version, where none is configured
     inference_outcomes: Positive = 100  # outcomes seen before a model's task is decided

@@ -196,7 +196,10 @@ class Decoder:
         if len(self._short_names) < _MEMO_LENGTH:
             self._short_names.add(names)
 
-    def _check_value(self, value: Scalar | list[Any], path: str) -> None:
+    def _check_value(self, value: Scalar | list[Any] | dict[str, float], path: str) -> None:
+        if isinstance(value, dict):
+            self._check_map(value, self._limits.list_items, path)
+            return
         if not isinstance(value, list):
             _check_text(value, self._limits.text_bytes, path)
             return

@@ -15,6 +15,7 @@ from tidegauge.baseline_file import BaselineFile
 
 Id = Annotated[str, Meta(min_length=1)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Gain = Annotated[float, Meta(ge=0)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Scalar = bool | Integer | float | str
 Time = Annotated[
@@ -51,13 +52,14 @@ class Prediction(Struct, frozen=True, gc=False, kw_only=True):
 class Label(Struct, frozen=True, gc=False, kw_only=True):
     """The truth about a prediction, as it becomes known, on the topic `labels`.
 
-    A later label with another value for the same `prediction_id` is a correction.
+    A later label with another value for the same `prediction_id` is a correction. Of a ranked list the label
+    is the items that were relevant so far, as a list, or as a map to their gains.
     """
 
     prediction_id: Id
     label: Annotated[
-        Scalar | list[str | Integer | float],
-        Meta(description="the true class, the true number, or the relevant items"),
+        Scalar | list[str | Integer | float] | dict[str, Gain],
+        Meta(description="the true class, the true number, or the relevant items, with gains or without"),
     ]
     labelled_at: Time = None
     kpis: Annotated[dict[str, float], Meta(description="what followed, such as revenue or satisfaction")] = {}

@@ -69,7 +69,11 @@ PREDICTIONS = st.fixed_dictionaries(
 LABELS = st.fixed_dictionaries(
     {
         "prediction_id": st.sampled_from(["a", "b", "c", "d"]),
-        "label": st.one_of(SCALARS, st.lists(st.integers(0, 9), max_size=3)),
+        "label": st.one_of(
+            SCALARS,
+            st.lists(st.one_of(st.integers(0, 9), st.sampled_from(["x", "7"])), max_size=3),
+            st.dictionaries(st.sampled_from(["x", "7", "z"]), st.sampled_from([0, 1, 2.5, -1]), max_size=3),
+        ),
         "labelled_at": TIMES,
     },
     optional={

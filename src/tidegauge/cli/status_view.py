@@ -15,11 +15,13 @@ from tidegauge.cli.text import UNDEFINED, ago, alert_lines, count, moment, numbe
 from tidegauge.client import Alert, MetricValue
 from tidegauge.keys import JOIN_TERMS
 
-# What a person looks at first, by task; the rest is in Redis, --json and --all-metrics.
+# What a person looks at first, by task; the rest is in Redis, --json and --all-metrics. `ndcg@` is that of
+# the longest cutoff there is.
 MAIN_METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("accuracy", "f1", "roc_auc", "log_loss"),
     "multiclass": ("accuracy", "f1_macro", "mcc", "log_loss"),
     "regression": ("mae", "rmse", "bias", "r2"),
+    "ranking": ("ndcg@", "hit_rate@", "map", "mrr"),
 }
 SILENT_MS = 30_000  # a worker says something every second
 _SHOWN_ALERTS = 5
@@ -54,7 +56,7 @@ def _title(model: Mapping[str, Any], version: Mapping[str, Any]) -> str:
 
 
 def _main(model: Mapping[str, Any], version: Mapping[str, Any], intervals: bool) -> Table:
-    metrics = MAIN_METRICS.get(model["task"], ())
+    metrics = [_longest(metric, version["windows"]) for metric in MAIN_METRICS.get(model["task"], ())]
     columns = ("  window", "outcomes", "coverage", *metrics, "p95 ms")
     table = _table(_title(model, version), 1, *columns)
     shown = spread if intervals else _value_alone
@@ -72,6 +74,14 @@ def _main(model: Mapping[str, Any], version: Mapping[str, Any], intervals: bool)
             values = (shown(_metric(estimated, metric)) for metric in metrics)
             table.add_row("    estimated", "", "", *values, "", style="dim")
     return table
+
+
+def _longest(metric: str, windows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric, with the longest cutoff that it has in any window where it has one."""
+    if not metric.endswith("@"):
+        return metric
+    there = {name for found in windows.values() for name in found if name.startswith(metric)}
+    return max(there, key=lambda name: int(name.removeprefix(metric)), default=metric)
 
 
 def _value_alone(value: MetricValue) -> str:

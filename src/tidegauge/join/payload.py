@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from tidegauge.block import Floats, Labelled
+from tidegauge.block_builder import item_text
 from tidegauge.join.answers import EXACT_INTEGER
 
 KEY_BYTES = 16
@@ -30,8 +31,7 @@ def keys_of(prediction_ids: Iterable[str]) -> bytes:
 def pack_labelled(labelled: Labelled) -> bytes:
     """Return the bytes the window stores of a label: equal for equal labels (1, 1.0 and true are)."""
     label, weight, kpis = labelled
-    plain = label if isinstance(label, list | str) else _whole(label)
-    parts: list[Any] = [plain]
+    parts: list[Any] = [_plain(label)]
     if weight != 1 or kpis:
         parts += [_whole(weight), {name: _whole(kpi) for name, kpi in kpis.items()}]
     return msgspec.msgpack.encode(parts, order="sorted")
@@ -39,7 +39,7 @@ def pack_labelled(labelled: Labelled) -> bytes:
 
 def pack_labels(labels: Sequence[Any]) -> list[bytes]:
     """Return what `pack_labelled` makes of labels that have no weight and no KPIs."""
-    if list in set(map(type, labels)):
+    if not {list, dict}.isdisjoint(map(type, labels)):
         return [pack_labelled(Labelled(label, 1.0, {})) for label in labels]
     packed = {label: pack_labelled(Labelled(label, 1.0, {})) for label in dict.fromkeys(labels)}
     return [packed[label] for label in labels]
@@ -62,6 +62,15 @@ def unpack_floats(payloads: Sequence[bytes]) -> Floats | None:
         return None
     rows = np.frombuffer(b"".join(payloads), [("head", f"S{len(_FLOAT_HEAD)}"), ("number", ">f8")])
     return rows["number"].astype(np.float64) if (rows["head"] == _FLOAT_HEAD).all() else None
+
+
+def _plain(label: Any) -> Any:
+    """Return a label such that equal ones are the same: relevant items have no order."""
+    if isinstance(label, dict):
+        return {item: _whole(gain) for item, gain in label.items()}
+    if isinstance(label, list):
+        return sorted({item_text(item) for item in label})
+    return label if isinstance(label, str) else _whole(label)
 
 
 def _whole(number: bool | int | float) -> int | float:

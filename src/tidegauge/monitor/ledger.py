@@ -2,8 +2,8 @@
 
 Sharing tables keeps the cost of a block proportional to its rows, however many models they belong to.
 Rows of numbers [n, columns] are, for a classification, (predicted code, actual code, weight, probability
-of each class), and for a regression (prediction, actual, weight, the model's first label: sums are kept
-relative to it).
+of each class), for a regression (prediction, actual, weight, the model's first label: sums are kept
+relative to it), and for a ranking (loss, 0, weight, each metric of the row).
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ from tidegauge.block import Codes, Floats, Ints
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.config import duration_ms
 from tidegauge.metrics.classification import LOSSES, ORDER, Classification
+from tidegauge.metrics.ranking import Ranking
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.widen import widen
-from tidegauge.monitor.roster import REGRESSION, Roster
+from tidegauge.monitor.roster import RANKING, REGRESSION, Roster
 from tidegauge.windows import PaneTable, RingTable, distinct
 
 HISTORY_PANE_MS = 3_600_000
 SCORED = frozenset({*ORDER, *LOSSES, "ece"})  # metrics of the probabilities
 FIRST_PROBABILITY = 3  # columns before it: predicted, actual, weight
+_REGRESSION, _RANKING = "regression", "ranking/"  # names of ledgers, the second followed by the cutoffs
 _FOREVER_MS = 1 << 62  # one pane for all time: the baseline's
 
 Table = PaneTable | RingTable
+Family = Classification | Regression | Ranking
 
 
 class Ledger:
     """A family of metrics and its tables: panes by time window, rings by count window."""
 
-    def __init__(self, family: Classification | Regression, settings: MonitorSettings) -> None:
+    def __init__(self, family: Family, settings: MonitorSettings) -> None:
         self.family = family
-        self.columns = FIRST_PROBABILITY + (family.classes if isinstance(family, Classification) else 1)
+        self.columns = FIRST_PROBABILITY + _more(family)
         widths = {name: duration_ms(name) for name in settings.time_windows}
         longest = max(widths.values(), default=HISTORY_PANE_MS)
         self.panes = {
@@ -63,6 +66,8 @@ class Ledger:
         if isinstance(self.family, Classification):
             codes = rows[:, :2].astype(np.int32)
             return self.family.cells(codes[:, 0], codes[:, 1], rows[:, FIRST_PROBABILITY:], rows[:, 2])
+        if isinstance(self.family, Ranking):
+            return self.family.cells(rows[:, FIRST_PROBABILITY:], rows[:, 2])
         return self.family.cells(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
 
     def window(
@@ -104,14 +109,14 @@ class Ledgers:
     def of_series(self, series: int) -> Ledger | None:
         """Return the ledger of a series, None for a task without metrics."""
         shape = int(self._roster.columns.shape[self._roster.series_model[series]])
-        return self._ledger(_name(shape)) if shape else None
+        return self._ledger(self._name(shape)) if shape else None
 
     def of_models(self, model: Ints) -> list[tuple[Ledger, Ints]]:
         """Return each ledger with the rows [n] of the models in it; others are left out."""
         shape = self._roster.columns.shape[model]
         first, place = distinct(shape)
         return [
-            (self._ledger(_name(number)), np.flatnonzero(place == which))
+            (self._ledger(self._name(number)), np.flatnonzero(place == which))
             for which, number in enumerate(shape[first].tolist())
             if number
         ]
@@ -119,10 +124,10 @@ class Ledgers:
     def add_class(self, model: int, name: str) -> None:
         """Give a model one more class, and its series the tables for it."""
         shape = self._roster.columns.shape
-        old = self._ledger(_name(int(shape[model])))
+        old = self._ledger(self._name(int(shape[model])))
         self._roster.models[model].add_class(name)
         self._roster.note(model)
-        new = self._ledger(_name(int(shape[model])))
+        new = self._ledger(self._name(int(shape[model])))
         if new is not old:
             for version in self._roster.models[model].versions:
                 for series in self._roster.version_series(self._roster.model_ids[model], version):
@@ -136,8 +141,10 @@ class Ledgers:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a state that `state()` returned; tables of windows no longer set are left out."""
+        """Take over a state that `state()` returned; what is no longer set is left out: windows, cutoffs."""
         for name, tables in state.items():
+            if name.startswith(_RANKING) and name != self._name(RANKING):
+                continue
             for key, table in self._ledger(name).tables().items():
                 if key in tables:
                     table.restore(tables[key])
@@ -145,12 +152,25 @@ class Ledgers:
     def _ledger(self, name: str) -> Ledger:
         ledger = self._ledgers.get(name)
         if ledger is None:
-            classes = name.partition("/")[2]
-            bins, calibration = self._settings.score_bins, self._settings.calibration_bins
-            family = Classification(int(classes), bins, calibration) if classes else Regression()
-            ledger = self._ledgers[name] = Ledger(family, self._settings)
+            ledger = self._ledgers[name] = Ledger(self._family(name), self._settings)
         return ledger
 
+    def _family(self, name: str) -> Family:
+        if name == _REGRESSION:
+            return Regression()
+        if name.startswith(_RANKING):
+            return Ranking(self._settings.ranking_k)
+        bins, calibration = self._settings.score_bins, self._settings.calibration_bins
+        return Classification(int(name.partition("/")[2]), bins, calibration)
 
-def _name(shape: int) -> str:
-    return "regression" if shape == REGRESSION else f"classification/{shape}"
+    def _name(self, shape: int) -> str:
+        if shape == RANKING:
+            return _RANKING + ",".join(map(str, self._settings.ranking_k))
+        return _REGRESSION if shape == REGRESSION else f"classification/{shape}"
+
+
+def _more(family: Family) -> int:
+    """Return how many columns stand after the first ones."""
+    if isinstance(family, Ranking):
+        return len(family.names)
+    return family.classes if isinstance(family, Classification) else 1

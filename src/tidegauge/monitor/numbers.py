@@ -8,7 +8,9 @@ import numpy as np
 
 from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, OutcomeRows
 from tidegauge.metrics.classification import Classification
+from tidegauge.metrics.ranking import Ranking
 from tidegauge.monitor.ledger import Ledger
+from tidegauge.monitor.lists import judged_lists
 from tidegauge.monitor.roster import OTHER, REGRESSION, Roster
 from tidegauge.monitor.tasks import class_text
 from tidegauge.windows import distinct
@@ -40,7 +42,12 @@ class Numbers:
 
     def matrix(self, ledger: Ledger, rows: OutcomeRows, model: Ints, mine: Ints, pair: Floats) -> Floats:
         """Return the rows [n, columns] at `mine` [n] of a ledger; `pair` [n, 2]: prediction and label."""
-        if isinstance(ledger.family, Classification):
+        if isinstance(ledger.family, Ranking):
+            judged = judged_lists(ledger.family, rows, mine)
+            loss = 1.0 - judged[:, ledger.family.names.index(ledger.family.main)]
+            pair = np.stack((loss, np.zeros(len(mine))), axis=1)
+            more = judged
+        elif isinstance(ledger.family, Classification):
             more = self._probabilities(rows, model, mine, ledger.family.classes)
         else:
             more = self._pivots(model[mine], pair[:, 1])[:, None]

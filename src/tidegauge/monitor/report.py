@@ -24,7 +24,7 @@ Writes = dict[str, dict[str, str]]
 
 HISTORY_METRICS = (
     "accuracy", "f1", "f1_macro", "precision", "recall", "roc_auc", "log_loss", "brier",
-    "mae", "rmse", "bias", "r2",
+    "mae", "rmse", "bias", "r2", "map", "mrr",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from tidegauge.windows import distinct, grown
 OTHER = "(other)"  # the segment values past limits.segment_values, watched together
 
 _MOST_KINDS = 200_000  # of rows remembered: segments that are not watched may have any number of values
-UNDECIDED, REGRESSION = 0, 1  # shapes; a classification's is its number of classes, at least 2
+RANKING, UNDECIDED, REGRESSION = -1, 0, 1  # shapes; a classification's is its number of classes, at least 2
 
 
 class SeriesKey(NamedTuple):
@@ -67,7 +67,7 @@ class Columns:
     def __init__(self) -> None:
         self.model: Ints = np.zeros(0, np.int64)  # by series
         self.watermark_ms: Ints = np.zeros(0, np.int64)
-        self.shape: Ints = np.zeros(0, np.int64)  # UNDECIDED, REGRESSION, or how many classes
+        self.shape: Ints = np.zeros(0, np.int64)  # RANKING, UNDECIDED, REGRESSION, or how many classes
         self.positive: Ints = np.zeros(0, np.int64)  # code of the positive class of two
         self.zero_one: Ints = np.zeros((0, 2), np.int64)  # codes of the classes 0 and 1, -1 for none
         self.pivot: Floats = np.zeros(0)  # NaN for none
@@ -81,11 +81,14 @@ class Columns:
         self.zero_one, self.pivot = grown(self.zero_one, size, -1), grown(self.pivot, size, np.nan)
         self.decided = grown(self.decided, size, 0)
         classes = max(2, len(state.classes)) if state.classes else UNDECIDED
-        self.shape[number] = REGRESSION if state.task == "regression" else classes
+        self.shape[number] = _SHAPES.get(state.task or "", classes)
         self.positive[number] = state.positive_code
         self.zero_one[number] = [state.classes.index(c) if c in state.classes else -1 for c in "01"]
         self.pivot[number] = np.nan if state.pivot is None else state.pivot
         self.decided[number] = state.task is not None
+
+
+_SHAPES = {"regression": REGRESSION, "ranking": RANKING}
 
 
 class _Kind(NamedTuple):

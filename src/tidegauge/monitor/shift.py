@@ -23,6 +23,7 @@ from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.frozen import bins_of
 from tidegauge.drift.measures import Measures, Ruler, measure
 from tidegauge.drift.sample import ReferenceSample, prediction_matrix
+from tidegauge.monitor.lists import leading
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.policy.rules import Shifted
 from tidegauge.windows import Backlog, PaneTable, Runs, distinct, grown
@@ -219,7 +220,7 @@ class Shift:
         for layout, where, values in rows.features.groups():
             if layout.names:
                 self._observe(FEATURES, layout, version[where], values, at_ms[where], block.strings)
-        values = np.stack((rows.score, rows.number, rows.text), axis=1)
+        values = np.stack((rows.score, rows.number, leading(rows.items, rows.text)), axis=1)
         self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
 
     def adopt(self, series: int, file: BaselineFile) -> None:

@@ -25,13 +25,27 @@ def statements(block: Block) -> Hashes:
     for code in np.unique(rows.label_text).tolist():
         if code != NO_TEXT:
             texts[rows.label_text == code] = zlib.crc32(block.strings[code].encode()) + 1
-    said = _bits(rows.label_number) * _SPREAD + texts
+    said = (_bits(rows.label_number) + _sets(block)) * _SPREAD + texts
     said = (said ^ _bits(rows.weight)) * _SPREAD
     for layout, where, values in rows.kpis.groups():
         for column, name in enumerate(layout.names):
             salt = np.uint64(zlib.crc32(name.encode()))
             said[where] += (_bits(values[:, column]) ^ salt) * _SPREAD
     return said
+
+
+def _sets(block: Block) -> Hashes:
+    """Return a hash of the relevant items and their gains of each row [n], whatever their order."""
+    lists, count = block.outcomes.relevant, len(block.outcomes.offset)
+    known, sizes = lists.counts(count)
+    found = known.astype(np.uint64)
+    if len(lists.items):
+        used, place = np.unique(lists.items, return_inverse=True)
+        words = [zlib.crc32(block.strings[code].encode()) for code in used.tolist()]
+        gains = lists.gains if len(lists.gains) else np.ones(len(lists.items))
+        terms = ((np.array(words, np.uint64)[place] + np.uint64(1)) * _SPREAD ^ _bits(gains)) * _SPREAD
+        np.add.at(found, np.repeat(np.arange(count), sizes), terms)
+    return found
 
 
 def unsaid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tidegauge.windows import distinct
 
 _NONE = np.empty(0, np.int64)
 ZERO_ONE = frozenset({0.0, 1.0})
+LISTED = "(list)"  # the class of a list among classes
 
 
 class Evidence(NamedTuple):
@@ -24,6 +26,7 @@ class Evidence(NamedTuple):
     texts: frozenset[str]  # predictions and labels that are texts
     class_names: frozenset[str]  # keys of the probabilities
     scored: bool  # the probability is one number
+    listed: bool = False  # a prediction is a list
 
 
 class Decision(NamedTuple):
@@ -42,13 +45,15 @@ def class_text(value: float | str) -> str:
     """
     if isinstance(value, str):
         return value
+    if math.isnan(value):
+        return LISTED
     return str(int(value)) if value.is_integer() else repr(value)
 
 
 def decide(model: Model, evidence: Evidence, enough: int) -> Decision | None:
     """Return the task of a model, or None while its first outcomes leave it open.
 
-    Probabilities or texts make a classification, ranked lists a ranking. Numbers alone are a
+    Ranked lists make a ranking, else probabilities or texts a classification. Numbers alone are a
     regression, unless only 0 and 1 come in `enough` outcomes.
 
     >>> decide(Model(), Evidence(5, frozenset({0.0, 1.0, 2.5}), frozenset(), frozenset(), False), 100).task
@@ -56,7 +61,7 @@ def decide(model: Model, evidence: Evidence, enough: int) -> Decision | None:
     """
     if model.task in ("regression", "ranking"):
         return Decision(model.task, [], None)
-    if model.task is None and any(text.startswith("[") for text in evidence.texts):
+    if model.task is None and evidence.listed:
         return Decision("ranking", [], None)
     waited = evidence.outcomes >= enough
     zero_one = evidence.numbers <= ZERO_ONE
@@ -158,7 +163,7 @@ def _evidence(parts: list[tuple[Block, Ints]]) -> Evidence:
     numbers: set[float] = set()
     texts: set[str] = set()
     names: set[str] = set()
-    scored, outcomes = False, 0
+    scored, listed, outcomes = False, False, 0
     for block, rows in parts:
         columns = block.outcomes
         outcomes += int(((columns.sign[rows] > 0) & (columns.revision[rows] == 0)).sum())
@@ -166,7 +171,8 @@ def _evidence(parts: list[tuple[Block, Ints]]) -> Evidence:
         texts |= _texts(block, columns.text[rows]) | _texts(block, columns.label_text[rows])
         names.update(*[columns.proba.layouts[c].names for c in set(columns.proba.layout[rows].tolist())])
         scored = scored or not np.isnan(columns.score[rows]).all()
-    return Evidence(outcomes, frozenset(numbers), frozenset(texts), frozenset(names), scored)
+        listed = listed or bool(columns.items.counts(len(columns.offset))[0][rows].any())
+    return Evidence(outcomes, frozenset(numbers), frozenset(texts), frozenset(names), scored, listed)
 
 
 def _numbers(column: Floats) -> set[float]:

@@ -1,4 +1,4 @@
-"""What passes through: counts, latency, label delay, KPIs and resources by series and window."""
+"""What passes through: counts, latency, label delay, KPIs, resources and lists by series and window."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tidegauge.config import Settings, duration_ms
 from tidegauge.metrics.distribution import Distribution
 from tidegauge.metrics.moments import Moments
 from tidegauge.metrics.value import Value
+from tidegauge.monitor.catalogues import Catalogues
 from tidegauge.monitor.quality import Errors
 from tidegauge.monitor.roster import REGRESSION, Expansion, Roster
 from tidegauge.windows import Groups, PaneTable, grouped, summed
@@ -42,6 +43,7 @@ class Traffic:
         self._confidence = settings.monitor.confidence
         self._roster = roster
         self._moments = Moments()
+        self._catalogues = Catalogues(settings, roster)
         self._names: dict[int, dict[str, int]] = {}  # series -> kpi or resource -> row of moments
         self._name_count = 0
         widths = (COUNTS, LATENCY_MS.width, DELAY_S.width, self._moments.width)
@@ -68,6 +70,7 @@ class Traffic:
             tables.latency.add_sums(groups, latency)
         unjudged, once = np.full(len(rows.offset), np.nan), np.ones(len(rows.offset))
         self._add_maps("resource", rows.resources, expansion, groups, unjudged, once)
+        self._catalogues.observe(block, expansion)
 
     def outcomes(self, block: Block, expansion: Expansion, errors: Errors) -> None:
         """Count the outcome rows of a block; `errors` says how good each was."""
@@ -80,8 +83,8 @@ class Traffic:
         for tables in self._windows.values():
             tables.counts.add_sums(groups, counts)
             tables.delay.add_sums(groups, delay)
-        classed = self._roster.columns.shape[expansion.model] > REGRESSION
-        quality = np.where(classed, 1.0 - errors.error, errors.error)  # 1 for a right class
+        bounded = self._roster.columns.shape[expansion.model] != REGRESSION
+        quality = np.where(bounded, 1.0 - errors.error, errors.error)  # 1 for a right class or a perfect list
         self._add_maps("kpi", rows.kpis, expansion, groups, quality, rows.sign)
 
     def values(self, series: int, window: str) -> dict[str, Value]:
@@ -103,6 +106,7 @@ class Traffic:
             **LATENCY_MS.values(latency, LATENCY_QUANTILES, confidence=self._confidence),
             **DELAY_S.values(delay, DELAY_QUANTILES, confidence=self._confidence),
             **self._named_moments(tables, series, outcomes, watermark_ms),
+            **self._catalogues.values(series, window),
         }
 
     def coverage(self, series: int, window: str) -> float | None:
@@ -112,6 +116,7 @@ class Traffic:
 
     def forget(self, series: int) -> None:
         """Drop what was counted of a series."""
+        self._catalogues.forget(series)
         for tables in self._windows.values():
             for table in (tables.counts, tables.latency, tables.delay):
                 table.forget(series)
@@ -121,10 +126,16 @@ class Traffic:
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
         windows = {name: [table.state() for table in tables] for name, tables in self._windows.items()}
-        return {"names": list(self._names.items()), "windows": windows}
+        return {
+            "names": list(self._names.items()),
+            "windows": windows,
+            "catalogues": self._catalogues.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state that `state()` returned; windows no longer set are left out."""
+        if "catalogues" in state:  # a snapshot may be older than they are
+            self._catalogues.restore(state["catalogues"])
         self._names = dict(state["names"])
         self._name_count = sum(len(names) for names in self._names.values())
         for name in self._windows.keys() & state["windows"].keys():

@@ -5,6 +5,7 @@ Everything is judged at block boundaries and in event time, so a replay raises t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -42,6 +43,8 @@ from tidegauge.policy.rules import (
 from tidegauge.records import Alert
 from tidegauge.windows import Backlog, Runs, grown
 
+_LOSSES = frozenset({"regression", "ranking"})  # tasks whose error is no 0 or 1
+_TYPICAL = re.compile(r"latency_|(kpi|resource)\..*\.mean$|kpi\..*\.per_outcome$|diversity$|novelty$")
 _HELD = 64  # errors; none waits longer than a judgement of its series
 
 
@@ -198,7 +201,7 @@ class Watch:
             watched.held, watched.scale = list(kept["held"]), kept["scale"]
             watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
-                fresh = self._detectors(series, self._task(series) == "regression")
+                fresh = self._detectors(series, self._task(series))
                 found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
@@ -218,11 +221,11 @@ class Watch:
         baselines = Baselines.load(kept, configured) if kept else Baselines(configured)
         return Watched(baselines, self._share(key))
 
-    def _detectors(self, series: int, regression: bool) -> list[Detector | ErrorShift]:
+    def _detectors(self, series: int, task: str | None) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
         own = [ErrorShift(self._terms())] if E_SR in names else []
-        return [*own, *map(Detector, detectors.fitting(names, binary_errors=not regression))]
+        return [*own, *map(Detector, detectors.fitting(names, binary_errors=task not in _LOSSES))]
 
     def _terms(self) -> Terms:
         drift = self._settings.drift
@@ -252,15 +255,15 @@ class Watch:
         """Keep the metrics of early production as baseline: there are enough outcomes."""
         early = self._quality.baseline(series)
         if early is not None:
-            self.watched(series).baselines.freeze(early | self._latencies(series))
+            self.watched(series).baselines.freeze(early | self._early(series))
             self._frozen[series] = True
 
     def _take(self, series: int, errors: Floats) -> None:
-        watched, regression = self.watched(series), self._task(series) == "regression"
+        watched, task = self.watched(series), self._task(series)
         if watched.detectors is None:
-            watched.detectors = self._detectors(series, regression)
+            watched.detectors = self._detectors(series, task)
         self._promise(series, watched)
-        watched.take(errors, self._settings.monitor.baseline_outcomes, scaled=regression)
+        watched.take(errors, self._settings.monitor.baseline_outcomes, scaled=task == "regression")
 
     def _flush(self, series: int) -> None:
         """Show the detectors what waits for them."""
@@ -271,9 +274,10 @@ class Watch:
     def _reach(self, size: int) -> None:
         self._since, self._frozen = grown(self._since, size, 0), grown(self._frozen, size, 0)
 
-    def _latencies(self, series: int) -> dict[str, Value]:
+    def _early(self, series: int) -> dict[str, Value]:
+        """Return what traffic says of early production that does not depend on the window's length."""
         values = self._traffic.values(series, self._longest) if self._longest else {}
-        return {name: value for name, value in values.items() if name.startswith("latency_")}
+        return {name: value for name, value in values.items() if _TYPICAL.match(name)}
 
     def _judgements(
         self, series: int, due: list[bool], drifting: bool
@@ -335,11 +339,11 @@ class Watch:
 
 def check(settings: Settings) -> None:
     """Raise ConfigError where a rule or a detector is not what its metric or task allows."""
-    directions.check(settings.rules)
+    directions.check(settings.rules, settings.monitor.ranking_k)
     detectors.check(settings.drift.detectors, binary_errors=True)
     for model_id, model in settings.models.items():
         key = f"models.{model_id}.detectors"
-        detectors.check(model.detectors, binary_errors=model.task != "regression", key=key)
+        detectors.check(model.detectors, binary_errors=model.task not in _LOSSES, key=key)
 
 
 def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from tidegauge.config import Rule
@@ -27,6 +27,8 @@ DIRECTIONS: dict[str, Direction] = {
     "roc_auc": "higher",
     "pr_auc": "higher",
     "r2": "higher",
+    "map": "higher",
+    "mrr": "higher",
     "coverage": "higher",
     "log_loss": "lower",
     "brier": "lower",
@@ -44,11 +46,16 @@ DIRECTIONS: dict[str, Direction] = {
     "label_delay_p90_s": "lower",
     "label_delay_p95_s": "lower",
     "label_delay_p99_s": "lower",
+    "catalogue_items": "factor",
+    "catalogue_coverage": "factor",
+    "diversity": "factor",
+    "novelty": "factor",
     "throughput_per_s": "factor",
     "predictions": "factor",
     "n": "factor",
 }
 FAMILIES: dict[str, Direction] = {"kpi": "factor", "resource": "factor"}  # <family>.<name>.<statistic>
+AT_CUTOFF = ("precision", "recall", "ndcg", "hit_rate")  # <metric>@<k>, all "higher"
 PER_CLASS = ("precision", "recall", "f1")  # <metric>[<class>]
 BETTER_ABOVE = {"higher": True, "lower": False, "zero": False}
 
@@ -56,21 +63,39 @@ BETTER_ABOVE = {"higher": True, "lower": False, "zero": False}
 def direction(metric: str) -> Direction | None:
     """Return which way a metric gets worse, None for a name that is no metric.
 
-    >>> direction("f1[cat]"), direction("mae"), direction("kpi.revenue.mean"), direction("f2")
-    ('higher', 'lower', 'factor', None)
+    >>> [direction(metric) for metric in ("f1[cat]", "mae", "kpi.revenue.mean", "ndcg@10", "f2")]
+    ['higher', 'lower', 'factor', 'higher', None]
     """
     name, bracket, rest = metric.partition("[")
     if bracket:
         return DIRECTIONS[name] if name in PER_CLASS and rest.endswith("]") else None
+    if cutoff(metric) is not None:
+        return "higher"
     family, dot, _ = metric.partition(".")
     return FAMILIES.get(family) if dot else DIRECTIONS.get(metric)
 
 
-def check(rules: Iterable[Rule]) -> None:
-    """Raise ConfigError where a rule's metric is unknown, its factor contradicts it, or it stands twice."""
+def cutoff(metric: str) -> int | None:
+    """Return at how many items of a list a metric is cut off, None for one that is not.
+
+    >>> cutoff("ndcg@10"), cutoff("map"), cutoff("kpi.a@5.mean")
+    (10, None, None)
+    """
+    name, _, rest = metric.partition("@")
+    return int(rest) if name in AT_CUTOFF and rest.isdecimal() else None
+
+
+def check(rules: Iterable[Rule], cutoffs: Collection[int] = ()) -> None:
+    """Raise ConfigError where a rule's metric is unknown, its factor contradicts it, or it stands twice.
+
+    `cutoffs` are those of ranked lists for which metrics are kept.
+    """
     seen: set[tuple[str, str, float, tuple[str, ...]]] = set()
     for index, rule in enumerate(rules):
         _check_factor(f"rules[{index}]", rule)
+        if cutoff(rule.metric) not in (None, *cutoffs):
+            known = ", ".join(map(str, cutoffs))
+            raise ConfigError(f"rules[{index}].metric: expected a cutoff of {known}, got {rule.metric!r}")
         same = (rule.metric, rule.window, rule.factor, rule.models)
         if same in seen:
             raise ConfigError(f"rules[{index}]: {rule.metric} over {rule.window} stands twice")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, OutcomeRows, PredictionRows
-from tidegauge.block_columns import Dictionary, said
+from tidegauge.block import NO_TEXT, Block, Codes, Floats, Ints, Lists, OutcomeRows, PredictionRows
+from tidegauge.block_columns import Dictionary, number_of, text_of
 from tidegauge.errors import Rejected
 from tidegauge.events import dead_letter
 from tidegauge.join import (
@@ -218,8 +218,12 @@ def _answer_columns(found: Answers, rows: Ints, texts: Dictionary) -> dict[str, 
         special = {at: found.special[row] for at, row in enumerate(rows.tolist()) if row in found.special}
     text = np.full(len(rows), NO_TEXT, np.int32)
     maps: list[dict[str, float]] = [{}] * len(rows)
+    ranked: dict[int, list[Any]] = {}
     for at, (prediction, proba) in special.items():
-        words = said(prediction)
+        if isinstance(prediction, list):  # each has other items: scores by item would be a layout each
+            ranked[at] = prediction
+            continue
+        words = text_of(prediction)
         text[at] = NO_TEXT if words is None else texts.code(words)
         maps[at] = proba if isinstance(proba, dict) else {}
     return {
@@ -228,6 +232,7 @@ def _answer_columns(found: Answers, rows: Ints, texts: Dictionary) -> dict[str, 
         "score": found.scores[rows],
         "business_value": found.values[rows],
         "proba": texts.maps(maps),
+        "items": texts.lists([ranked.get(at) for at in range(len(rows))]) if ranked else Lists.none(),
     }
 
 
@@ -244,11 +249,11 @@ def _label_columns(payloads: list[bytes], texts: Dictionary) -> dict[str, Any]:
     codes = {payload: code for code, payload in enumerate(dict.fromkeys(payloads))}
     which = np.fromiter(map(codes.__getitem__, payloads), np.int64, count)
     distinct = [unpack_labelled(payload) for payload in codes]
-    words = [said(each.label) for each in distinct]
-    numbers = [np.nan if text is not None else each.label for text, each in zip(words, distinct, strict=True)]
+    said = [each.label for each in distinct]
     return {
-        "label_number": np.array(numbers, np.float64)[which],
-        "label_text": texts.codes(words)[which],
+        "label_number": np.array([number_of(label) for label in said], np.float64)[which],
+        "label_text": texts.codes([text_of(label) for label in said])[which],
+        "relevant": texts.lists(said).take(which),
         "weight": np.array([each.weight for each in distinct], np.float64)[which],
         "kpis": texts.maps([distinct[code].kpis for code in which.tolist()]),
     }
