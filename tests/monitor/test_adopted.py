@@ -62,8 +62,9 @@ def fitted(seed: int = 1, version: str | None = "v1", name: str = "training") ->
 FILE = fitted()
 
 
-def run(monitor: Monitor, stream: list[Observed], late: int = 0) -> list[Alert]:
-    return [alert for block in blocks(stream, 20, late) for alert in monitor.observe(block)]
+def run(monitor: Monitor, stream: list[Observed], size: int = 100) -> list[Alert]:
+    """Return the alerts of a stream in blocks of so many rows that none of them waits."""
+    return [alert for block in blocks(stream, size) for alert in monitor.observe(block)]
 
 
 def written(monitor: Monitor) -> dict[str, dict[str, str]]:
@@ -117,7 +118,7 @@ def test_a_shift_against_the_training_data_raises_an_alert_although_production_w
 def test_reference_metrics_are_the_baseline_of_the_rules():
     bad = [replace(one, prediction=1 - one.prediction) for one in aged(binary(90, seed=4))]
     monitor = Monitor(SETTINGS, {"churn": FILE})
-    alerts = [alert for alert in run(monitor, bad) if alert.kind == "performance"]
+    alerts = [alert for alert in run(monitor, bad, size=20) if alert.kind == "performance"]
     assert alerts[0].evidence.baseline == FILE.metrics["accuracy"].value
     assert "from the baseline file" in alerts[0].message
     fields = written(monitor)[BASELINE]
@@ -223,14 +224,14 @@ def test_another_file_in_the_settings_is_taken_over_after_a_restart():
     newer = fitted(seed=13, name="newer")
     changed = again(monitor, {"churn": newer})
     changed._applied.clear()
-    run(changed, aged(binary(40, seed=14)))
+    run(changed, aged(binary(100, seed=14)))
     fields = written(changed)
     assert fields[BASELINE]["file.id"] == newer.identity
-    assert fields[DRIFT]["age.psi.n"] == "40"
+    assert fields[DRIFT]["age.psi.n"] == "100"
     same = again(monitor, {"churn": FILE})
     same._applied.clear()
-    run(same, aged(binary(40, seed=14)))
-    assert written(same)[DRIFT]["age.psi.n"] == "240"
+    run(same, aged(binary(100, seed=14)))
+    assert written(same)[DRIFT]["age.psi.n"] == "300"
 
 
 def test_reset_forgets_a_file_set_at_run_time_and_takes_the_configured_one_again():

@@ -273,15 +273,13 @@ class Shift:
         return found
 
     def measures(self, series: int) -> dict[str, Measures]:
-        """Return by feature, and for PREDICTION, how far a version's window is from its reference."""
+        """Return by feature, and for PREDICTION, how far a version is from its reference; see `settle`."""
         watermark_ms = self._roster.watermark(series)
         found: dict[str, Measures] = {}
         for kind, binned in self._kept.get(series, {}).items():
-            if binned.bins is not None:
-                self._flush(kind, series)
-                own = binned.measures(watermark_ms)
-                names = (PREDICTION,) if kind == PREDICTION else own
-                found |= dict(zip(names, own.values(), strict=False))
+            own = binned.measures(watermark_ms)
+            names = (PREDICTION,) if kind == PREDICTION else own
+            found |= dict(zip(names, own.values(), strict=False))
         return found
 
     def shifted(self, series: int) -> Iterator[tuple[bool, Shifted, int]]:
