@@ -71,7 +71,7 @@ def answers(
         probas = [None if isinstance(each, dict) else each for each in probas]
     numbers = np.array(predictions, np.float64)
     for place in np.flatnonzero(np.abs(numbers) > EXACT_INTEGER).tolist():
-        special[place] = (predictions[place], probas[place])
+        special.setdefault(place, (predictions[place], probas[place]))
     return Answers(contexts, numbers, np.array(probas, np.float64), np.array(values, np.float64), special)
 
 
