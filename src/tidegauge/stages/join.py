@@ -10,7 +10,7 @@ The order of a step; every write replays harmlessly:
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
-A batch goes through 2 to 5 in parts, one after the other: while Redis works on one the next is decoded.
+A full batch goes through 2 to 5 in two parts: while Redis works on one, the other is decoded or put into blocks.
 
 Where the window may have lost writes (a restart, a failover) it refuses every call (`reading.py`). Then the
 stage gives it again what was committed before it goes on.
@@ -45,7 +45,7 @@ Answer = TypeVar("Answer")
 VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
 _FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
-_PARTS = 4  # of a full batch
+_PARTS = 2  # of a full batch: each is a call to every shard, so more cost more CPU
 _SWEEP_BUCKETS = 64  # of each shard, looked at in a step
 _SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps
 
