@@ -108,6 +108,7 @@ class Model(Section, frozen=True):
     baseline: dict[str, float] = {}  # metric to value, from training or validation
     baseline_file: str | None = None  # of `tidegauge baseline fit`; from the directory of the settings
     detectors: tuple[str, ...] = ()  # of river, by name; else drift.detectors
+    error: Annotated[str, Meta(pattern=r"^-?kpi\..")] | None = None  # that detectors watch; else the task's
 
 
 class Monitor(Section, frozen=True):

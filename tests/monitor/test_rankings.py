@@ -200,6 +200,42 @@ def test_a_rule_on_a_proxy_fires_against_early_production_without_a_word_of_trut
     ]
 
 
+def without_truth(count: int, seed: int, before: float, after: float, **fields: Any) -> list[Observed]:
+    """Return lists of which nothing is known but whether one was clicked, less or more often at the end."""
+    random = np.random.default_rng(seed)
+    return [
+        replace(
+            one, labels=([],), kpis={"clicked": float(random.random() < (before, after)[2 * number > count])}
+        )
+        for number, one in enumerate(ranked(count, seed, **fields))
+    ]
+
+
+@pytest.mark.parametrize(("error", "after"), [("-kpi.clicked", 0.2), ("kpi.clicked", 0.8)])
+@pytest.mark.parametrize("detector", ["e_sr", "adwin"])
+def test_a_detector_finds_that_a_proxy_got_worse_and_nothing_where_it_got_better(error, after, detector):
+    drift = msgspec.structs.replace(SETTINGS.drift, detectors=(detector,), reference_outcomes=500)
+    settings = msgspec.structs.replace(SETTINGS, rules=(), drift=drift, models={"shop": Model(error=error)})
+    _, alerts = watch(settings, without_truth(2_400, 14, 0.5, after))
+    assert [(alert.rule, alert.drift_type) for alert in alerts][:1] == [(detector, "concept_drift")]
+    _, alerts = watch(settings, without_truth(2_400, 14, 0.5, 1.0 - after))
+    assert [alert for alert in alerts if alert.status == "firing"] == []
+
+
+def test_a_rule_is_judged_though_no_list_had_a_relevant_item() -> None:
+    rule = Rule(metric="kpi.clicked.mean", window="1h", min_samples=20, consecutive=2, every_outcomes=10)
+    _, alerts = watch(msgspec.structs.replace(SETTINGS, rules=(rule,)), without_truth(800, 15, 0.5, 0.2))
+    assert alerts[0].rule == "kpi.clicked.mean@1h < 0.9*baseline"
+
+
+def test_the_error_of_another_model_stays_its_own() -> None:
+    settings = msgspec.structs.replace(SETTINGS, models={"shop": Model(error="-kpi.clicked")})
+    stream = binary(900, seed=16, kpis={"clicked": 1.0})
+    alone, _ = watch(msgspec.structs.replace(SETTINGS, models={}), stream)
+    beside, _ = watch(settings, stream)
+    assert alone.report().writes == beside.report().writes
+
+
 def test_a_reset_forgets_what_was_shown() -> None:
     monitor, _ = watch(SETTINGS, ranked(100, seed=13))
     monitor.control(Control(action="reset", model_id="shop", model_version="v1"))

@@ -24,6 +24,7 @@ from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
+from tidegauge.monitor import proxies
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
@@ -58,6 +59,7 @@ class Watched:
         self.first_ms: int | None = None  # the watermark of the first outcomes
         self.held: list[float] = []  # errors until their scale is known
         self.scale: float | None = None
+        self.falls = False  # less is worse
 
     def take(self, errors: Floats, needed: int, scaled: bool) -> None:
         """Show errors [n] to the detectors, once `needed` of them have given the scale of a loss."""
@@ -68,6 +70,7 @@ class Watched:
             errors, self.held = np.array(self.held), []
             self.scale = loss_scale(errors[:needed]) or 1.0
         losses = scaled_loss(errors, self.scale) if self.scale else errors
+        losses = 1.0 - losses if self.falls else losses
         for detector in self.detectors or ():
             detector.update(losses)
 
@@ -93,12 +96,16 @@ class Watch:
 
     def observe(self, rows: OutcomeRows, errors: Errors) -> None:
         """Show the first labels of a block's outcomes to baselines and detectors."""
-        first = (rows.revision == 0) & (rows.sign > 0) & np.isfinite(errors.error)
-        kept = first[errors.row]
-        series, error = errors.series[kept], errors.error[errors.row[kept]]
+        kept = ((rows.revision == 0) & (rows.sign > 0))[errors.row]
+        error = proxies.watched(self._settings, self._roster, rows, errors)[errors.row[kept]]
+        series = errors.series[kept]
         runs = Runs(series)
         self._reach(int(runs.series.max(initial=-1)) + 1)
         self._since[runs.series] += runs.sizes[:, None]
+        known = np.isfinite(error)
+        if not known.all():
+            series, error = series[known], error[known]
+            runs = Runs(series)
         fits = self._errors.fits(runs)
         for which in np.flatnonzero(~fits).tolist():
             number = int(runs.series[which])
@@ -225,7 +232,8 @@ class Watch:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
         own = [ErrorShift(self._terms())] if E_SR in names else []
-        return [*own, *map(Detector, detectors.fitting(names, binary_errors=task not in _LOSSES))]
+        binary_errors = task not in _LOSSES and model.error is None
+        return [*own, *map(Detector, detectors.fitting(names, binary_errors=binary_errors))]
 
     def _terms(self) -> Terms:
         drift = self._settings.drift
@@ -258,12 +266,18 @@ class Watch:
             self.watched(series).baselines.freeze(early | self._early(series))
             self._frozen[series] = True
 
+    def _proxy(self, series: int) -> str | None:
+        return self._settings.model(self._roster.series[series].model_id).error
+
     def _take(self, series: int, errors: Floats) -> None:
         watched, task = self.watched(series), self._task(series)
         if watched.detectors is None:
             watched.detectors = self._detectors(series, task)
         self._promise(series, watched)
-        watched.take(errors, self._settings.monitor.baseline_outcomes, scaled=task == "regression")
+        proxy = self._proxy(series)
+        watched.falls = proxy is not None and proxy.startswith(proxies.FALLS)
+        scaled = proxy is not None or task == "regression"
+        watched.take(errors, self._settings.monitor.baseline_outcomes, scaled)
 
     def _flush(self, series: int) -> None:
         """Show the detectors what waits for them."""
@@ -343,7 +357,8 @@ def check(settings: Settings) -> None:
     detectors.check(settings.drift.detectors, binary_errors=True)
     for model_id, model in settings.models.items():
         key = f"models.{model_id}.detectors"
-        detectors.check(model.detectors, binary_errors=model.task not in _LOSSES, key=key)
+        binary_errors = model.task not in _LOSSES and model.error is None
+        detectors.check(model.detectors, binary_errors=binary_errors, key=key)
 
 
 def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:
