@@ -10,7 +10,8 @@ The order of a step; every write replays harmlessly:
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
-A full batch goes through 2 to 5 in two parts: while Redis works on one, the other is decoded or put into blocks.
+A full batch goes through 2 to 5 in two parts: while Redis works on one, the other is decoded or put into
+blocks.
 
 Where the window may have lost writes (a restart, a failover) it refuses every call (`reading.py`). Then the
 stage gives it again what was committed before it goes on.
