@@ -82,5 +82,5 @@ $(DEMO_READY): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV_READY): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,baseline,demo,dev]'
 	@touch $@ $(DEMO_READY)
