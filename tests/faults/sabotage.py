@@ -123,9 +123,22 @@ class JoinWindow(_Port):
         if self._sabotage.plan.without == "offsets":
             self._forget()
         resolutions: list[Resolution] = self._inner.apply(arrivals, watermark_ms)
-        if arrivals:
+        if len(arrivals):
             self._sabotage.passes("applied")
         return resolutions
+
+    def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], list[Resolution]]:
+        if self._sabotage.plan.without == "offsets":
+            self._forget()
+        applying: Callable[[], list[Resolution]] = self._inner.begin(arrivals, watermark_ms)
+
+        def ended() -> list[Resolution]:
+            resolutions = applying()
+            if len(arrivals):
+                self._sabotage.passes("applied")
+            return resolutions
+
+        return ended
 
     def applied(self) -> dict[tuple[Side, int], int]:
         if self._sabotage.plan.without == "offsets":  # nobody knows, so nobody reads again
