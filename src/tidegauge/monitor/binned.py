@@ -1,0 +1,134 @@
+"""The bins of a version's columns: frozen from its first rows or taken from a file, then counted in panes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tidegauge.block import Floats, Ints, Layout
+from tidegauge.config import Drift
+from tidegauge.drift import budget
+from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
+from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
+from tidegauge.drift.features import FeatureBins
+from tidegauge.drift.measures import Measures, Ruler, measure
+from tidegauge.drift.sample import ReferenceSample
+from tidegauge.policy.rules import Shifted
+from tidegauge.windows import PaneTable
+
+NEVER = 1 << 62  # rows
+
+
+class Binned:
+    """The columns of a version of one kind: a sample until its bins are frozen, then panes of cells."""
+
+    def __init__(self, settings: Drift, pane_ms: int, panes: int) -> None:
+        self._settings = settings
+        self._pane_ms, self._panes = pane_ms, panes
+        self._pace = Pace(settings.reference_rows // STEP, -(-settings.resolve_after // STEP))
+        self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
+        self.bins: FeatureBins | None = None
+        self.table: PaneTable | None = None
+        self.shift: FeatureShift | None = None
+        self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
+        self._first_ms: int | None = None  # the watermark of the first rows
+        self._learned_from = settings.reference_rows  # rows before those that are counted
+        self._ruler: Ruler | None = None
+
+    def add(
+        self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
+    ) -> None:
+        """Take a matrix [rows, names]: into the sample as long as it has room, then into the panes."""
+        self._first_ms = watermark_ms if self._first_ms is None else self._first_ms
+        if self._sample is not None:
+            room = self._sample.room
+            self._sample.add(layout, values[:room], strings)
+            values, at_ms = values[room:], at_ms[room:]
+            if self._sample.room == 0:
+                self._freeze(self._sample.freeze(self._settings.bins, self._settings.max_categories))
+        if self.bins is not None and self.table is not None and len(values) and self.bins.width:
+            cells = self.bins.cells(layout, values, strings)
+            zeros = np.zeros(len(values), np.int64)
+            self.table.add(zeros, at_ms, zeros + watermark_ms, cells, np.ones(cells.shape))
+            if self.shift is not None:
+                self.shift.patience = self._patience(watermark_ms)
+                self.shift.add(cells)
+
+    @property
+    def room(self) -> int:
+        """How many more rows freeze the bins; more than ever come where they are frozen."""
+        return self._sample.room if self._sample else NEVER
+
+    def verdicts(self, watermark_ms: int) -> Iterator[tuple[str, FeatureDrift, str | None]]:
+        """Yield name, verdict and the cell that moved most, for each column; none before the freeze."""
+        if self.bins is None or self.table is None or not self.bins.width:
+            return
+        counts = self.table.window(0, watermark_ms)
+        found = psi_all(self.bins.counts, counts, self.bins.starts)
+        judged = judge_psi(found, self._settings.psi_threshold, self._settings.min_samples)
+        for name, bins, verdict in zip(self.bins.names, self.bins.references, judged, strict=True):
+            yield name, verdict, None if verdict.cell is None else bins.names()[verdict.cell]
+
+    def measures(self, watermark_ms: int) -> dict[str, Measures]:
+        """Return by column how far the window is from the reference; empty before the freeze."""
+        if self.bins is None or self.table is None or not self.bins.width:
+            return {}
+        self._ruler = self._ruler or Ruler(self.bins)
+        found = measure(self._ruler, self.table.window(0, watermark_ms), self._settings.min_samples)
+        return dict(zip(self.bins.names, found, strict=True))
+
+    def shifted(self) -> tuple[Shifted, int] | None:
+        """Return the features that have moved, and the rows since the freeze; None before it."""
+        if self.shift is None or self.bins is None:
+            return None
+        moving = sorted(self.shift.moving(), key=lambda one: -one.evidence)
+        threshold = None if self.shift.patience is None else self.shift.patience * len(self.bins.names)
+        names = tuple(self.bins.names[one.feature] for one in moving)
+        return Shifted(names, moving[0].evidence if moving else None, threshold), self.shift.steps * STEP
+
+    def _patience(self, watermark_ms: int) -> float | None:
+        """Return the steps that keep a quarter of the promise at the rate of rows so far."""
+        if self.shift is None or self._first_ms is None:
+            return None
+        rows = self._learned_from + self.shift.steps * STEP
+        rate = budget.per_day(rows, self._first_ms, watermark_ms)
+        share, days = budget.SHARES["features"], self._settings.days_per_false_alarm
+        return None if rate is None else budget.run_length(days, rate / STEP, share)
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain state."""
+        return {
+            "name": self.name,
+            "first_ms": self._first_ms,
+            "learned_from": self._learned_from,
+            "shift": self.shift.dump() if self.shift else None,
+            "sample": self._sample.dump() if self._sample else None,
+            "bins": self.bins.dump() if self.bins else None,
+            "table": self.table.state() if self.table else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state()` returned."""
+        self.name = state["name"]
+        self._sample = ReferenceSample.load(state["sample"]) if state["sample"] else None
+        if state["bins"]:
+            self._freeze(FeatureBins.load(state["bins"]))
+            if self.table is not None:
+                self.table.restore(state["table"])
+            if self.bins is not None and state.get("shift"):
+                self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
+        self._first_ms = state.get("first_ms")
+        self._learned_from = state.get("learned_from", self._learned_from)
+
+    def adopt(self, bins: FeatureBins, name: str | None) -> None:
+        """Go by these bins, not by first rows."""
+        self.name, self._learned_from = name, 0
+        self._freeze(bins)
+
+    def _freeze(self, bins: FeatureBins) -> None:
+        self.bins, self._sample = bins, None
+        self.table = PaneTable(bins.width, self._pane_ms, self._panes)
+        if self._settings.features == "e_d_bh" and bins.width:
+            self.shift = FeatureShift(bins, pace=self._pace)
