@@ -74,7 +74,7 @@ class Rig:
             redis=config.Redis(url=f"redis://{self.redis_proxy.address}/0", timeout_seconds=2.0),
             web=config.Web(port=0),
             join=config.Join(
-                horizon_seconds=horizon_seconds, lateness_seconds=86_400, shards=4, buckets=64, batch=5_000
+                horizon_seconds=horizon_seconds, lateness_seconds=86_400, shards=4, buckets=64, batch=1_000
             ),
             monitor=config.Monitor(
                 publish_seconds=0.1, snapshot_seconds=0.5, baseline_outcomes=300, inference_outcomes=50

@@ -51,7 +51,7 @@ _FLUSH_SECONDS = 5.0
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
 _PIECE_SECONDS = 0.02  # what a piece should take
 _PIECE_SERIES = (4, 512)  # at least and at most
-_RESTS = {"quiet": 1, "busy": 4, "behind": 19}  # times what the piece took
+_RESTS = {"quiet": 1, "busy": 1, "behind": 19}  # times what the piece took
 _SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
 _LONGEST_REST_SECONDS = 300.0
 _FAREWELL_SECONDS = 5.0  # to publish the rest; the next owner publishes everything anyway
@@ -150,9 +150,18 @@ class MonitorStage:
 
     def _publish_rest(self, taken: int) -> float:
         """Return how long after a piece the next one goes out, when so many records came at once."""
-        load = "behind" if taken >= _BLOCKS else "busy" if taken else "quiet"
+        load = "quiet" if not taken else "behind" if self._behind() else "busy"
         longest = self._settings.monitor.publish_seconds
         return min(max(_RESTS[load] * self._published_in, _SOONEST_SECONDS), longest)
+
+    def _behind(self) -> bool:
+        """Return whether more blocks wait in a partition than are taken at once."""
+        topic = self._settings.topics.observations
+        ends = {number: self._consumer.end_offset((topic, number)) for number in self._owned}
+        return any(
+            end is not None and end - self._owned[number].next_offset > _BLOCKS
+            for number, end in ends.items()
+        )
 
     def _save_rest(self) -> float:
         rest = min(_SNAPSHOT_REST * self._saved_in, _LONGEST_REST_SECONDS)
