@@ -168,7 +168,7 @@ class Estimates(Section, frozen=True):
     reference_outcomes: Positive = 5_000  # first labels: they fade to a half as `live_outcomes` more come
     live_outcomes: Positive = 50_000  # the last so many labels, up to twice as many, are the rest
     mature_share: Share = 0.95  # labels of an hour's predictions that must be there to judge its estimate
-    cells: Annotated[int, Meta(ge=0)] = 400  # of a version's linear model of features; 0 for none
+    cells: Annotated[int, Meta(ge=0)] = 0  # of a version's linear model of features, such as 400; 0 for none
     cohorts: Positive = 48  # last hours judged, over which the estimator's own error stands
 
 
