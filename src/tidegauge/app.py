@@ -14,8 +14,10 @@ import json
 import logging
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -125,6 +127,9 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState, bui
         web_bind=settings.web.host,
         web_enabled=settings.web.port > 0,
         web_port=settings.web.port or config.Web().port,  # Faust takes no 0, even where it serves nothing
+        datadir=str(
+            Path(tempfile.gettempdir()) / f"tidegauge-{os.getuid()}"
+        ),  # it has no tables to put there
     )
     app.stages = [StageService(name, build) for name, build in builders.items() if name in roles]
     _add_control_agent(app, settings)
