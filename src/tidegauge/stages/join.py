@@ -47,8 +47,8 @@ VERSIONS_KEY = "tgw:versions"  # every model version seen, for limits.models
 _FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
 _PARTS = 2  # of a full batch: each is a call to every shard, so more cost more CPU
-_SWEEP_BUCKETS = 64  # of each shard, looked at in a step
-_SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps
+_SWEEP_BUCKETS = {"quiet": 256, "busy": 64}  # of each shard, looked at in a step
+_SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps, but while nothing comes
 
 
 class JoinStage:
@@ -111,7 +111,7 @@ class JoinStage:
         self._reading.done(records)
         self._keep(self._reading.commit)  # 7
         self._keep(lambda: self._reading.advance(reached))  # 8
-        self._keep(self._sweep)
+        self._keep(partial(self._sweep, quiet=not records))
         self._keep(self._publish)
         return len(records)
 
@@ -193,10 +193,10 @@ class JoinStage:
         for letter in dead:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
 
-    def _sweep(self) -> None:
+    def _sweep(self, quiet: bool) -> None:
         began = self._clock()
-        if began >= self._sweep_next:
-            self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS)
+        if quiet or began >= self._sweep_next:
+            self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS["quiet" if quiet else "busy"])
             ended = self._clock()
             self._sweep_next = ended + _SWEEP_REST * (ended - began)
 
