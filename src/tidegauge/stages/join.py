@@ -160,6 +160,7 @@ class JoinStage:
                 self._keep(self._remember_versions)
                 self._keep(partial(self._reading.wake, batch.sources))
                 ended = [self._ended(*under_way.pop()) for _ in under_way[:]]
+                self._reading.hold()
                 under_way.append((batch, self._window.begin(batch.arrivals, self._reading.watermark_ms)))
                 yield from ended
             while under_way:
@@ -173,7 +174,11 @@ class JoinStage:
         try:
             return self._judged(batch, applying())
         except Unavailable:
-            return self._keep(lambda: self._resolve(batch))
+            return self._keep(lambda: self._held(batch))
+
+    def _held(self, batch: Batch) -> Resolved:
+        self._reading.hold()
+        return self._resolve(batch)
 
     def _resolve(self, batch: Batch) -> Resolved:
         return self._judged(batch, self._window.apply(batch.arrivals, self._reading.watermark_ms))

@@ -96,10 +96,18 @@ class Reading:
             raise Unavailable("the group takes no offsets now")
         self._unread.clear()
 
+    def hold(self) -> None:
+        """Raise WentBack where the window has another name than when the batch was taken.
+
+        A rebalance during an outage may have recognised it anew: it lacks what was committed, perhaps, and
+        nothing of the batch may enter it.
+        """
+        if self._taken_under != self._name:
+            raise WentBack("the window was lost while a batch was on its way")
+
     def done(self, records: list[Record]) -> None:
         """Note what is delivered. Raises WentBack where its window has been lost meanwhile."""
-        if self._taken_under != self._name:
-            raise WentBack("the window was lost while a batch was in it")
+        self.hold()
         for partition, offset in ends(records).items():
             if partition in self._next:
                 self._next[partition] = self._to_commit[partition] = offset
