@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ _log = logging.getLogger("tidegauge")
 ROLES = ("join", "monitor", "control")
 PRESENCE_SECONDS = 1.0
 ANSWER_SECONDS = 1.0  # of Redis, before /readyz says that it does not answer
+LAST_RESORT_SECONDS = 10.0  # for Faust to close what it has, when the stages have ended
 
 Builders = Mapping[str, Callable[[Patience], Stage]]  # by role
 
@@ -73,7 +75,8 @@ def run(settings: Settings, roles: frozenset[str], builders: Builders | None = N
         producer.partitions(topic)
     logging.getLogger("faust").setLevel(logging.WARNING)
     app = create_app(settings, roles, state, builders or stage_builders(settings, state, baselines))
-    worker = faust.Worker(app, loglevel="info", redirect_stdouts=False)
+    worker = Worker(app, loglevel="info", redirect_stdouts=False)
+    worker.stages = app.stages
     _rest_collector()
     try:
         worker.execute_from_commandline()
@@ -91,6 +94,20 @@ def _rest_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+
+
+class Worker(faust.Worker):
+    """Faust's worker, which ends. After a defect Faust may leave stages at work, or wait for ever."""
+
+    stages: Sequence[StageService] = ()
+
+    def on_worker_shutdown(self) -> None:
+        super().on_worker_shutdown()
+        for stage in self.stages:
+            stage.halt()
+        last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
 
 
 class WorkerApp(faust.App):

@@ -262,6 +262,15 @@ def test_a_worker_holds_still_while_redis_is_away_and_goes_on(
     assert adds_up(counters(store))
 
 
+def test_a_defect_in_one_stage_ends_the_whole_worker_with_an_exit_code(
+    quick: Settings, store: redis.Redis, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    with worker(quick, log, module="tests.integration.defective_worker") as process:
+        assert process.wait(45) not in (0, None)
+    assert "ValueError: a defect of the test" in log.read_text()
+
+
 def test_roles_share_the_work_between_processes(quick: Settings, store: redis.Redis, tmp_path: Path) -> None:
     events, truth = stream(600, seed=3)
     log = tmp_path / "worker.log"

@@ -41,9 +41,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def worker(settings: Settings, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    settings: Settings, log: Path, *arguments: str, module: str = "tidegauge.cli"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker; it is killed at the end if it still runs."""
-    command = [sys.executable, "-m", "tidegauge.cli", "worker", *arguments]
+    command = [sys.executable, "-m", module, "worker", *arguments]
     with log.open("ab") as out:
         process = subprocess.Popen(command, env=environment(settings), stdout=out, stderr=subprocess.STDOUT)
     try:

@@ -87,6 +87,8 @@ def rank_bets(reference: Reference) -> Floats:
     ranks = _mid_ranks(shares)
     for place, score in enumerate((2 * ranks - 1, 4 * np.abs(ranks - 0.5) - 1)):
         centred = score - float(shares @ score)
+        if float(shares @ centred**2) < 1e-12:  # two cells alike have one distance from the middle
+            continue
         centred /= np.abs(centred).max()
         variance = float(shares @ centred**2)
         error = math.sqrt(variance / total)

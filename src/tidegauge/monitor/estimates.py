@@ -219,8 +219,11 @@ class Estimates:
         return names[name]
 
     def _curves(self, series: int) -> dict[str, Calibration | None]:
-        """Return the calibration of each class of a version; of two classes that of the positive one."""
-        if not self._ready(series):
+        """Return the calibration of each class of a version; of two classes that of the positive one.
+
+        Empty while too few labels came, and where predictions have no score.
+        """
+        if not self._ready(series) or not self._names.get(series):
             return {}
         return {name: monotone(self._calibration(series, name)) for name in self._classes(series)}
 
@@ -304,7 +307,7 @@ class Estimates:
 
 def _of_class(sums: dict[str, Floats], name: str, two: bool) -> tuple[Floats, Floats]:
     """Return the cells of rows of a class and of the rest; a lone score is that of the positive of two."""
-    empty = np.zeros_like(next(iter(sums.values()))) if sums else np.zeros((1, 1))
+    empty = np.zeros_like(next(iter(sums.values())))
     own, other = sums.get(f"{OWN}:{name}", empty), sums.get(f"{OTHERS}:{name}", empty)
     for key, cells in sums.items() if two else ():
         kind, _, of = key.partition(":")

@@ -75,8 +75,13 @@ class StageService(Service):
         self._thread.start()
 
     async def on_stop(self) -> None:
+        await asyncio.to_thread(self.halt)
+
+    def halt(self) -> None:
+        """End the thread, if it runs, and return when it has ended or its time is over."""
         self._stopping.set()
-        await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
 
     def alive(self) -> bool:
         """Return whether the thread has moved of late, if only to wait for a server."""
