@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
+from tests.faults import examine
 from tests.faults.rig import Rig
 from tests.faults.scenarios import KILLING, LENGTHS, OPTIONS, SCENARIOS, WITHOUT, Scenario
 from tests.faults.trial import Result, Trial
@@ -51,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=200, help="what --long reaches at least")
     parser.add_argument("--rate", type=float, default=QUICK_RATE, help="events a second")
     parser.add_argument("--seconds", type=float, default=QUICK_SECONDS, help="length of a stream")
-    parser.add_argument("--keep", type=Path, help="where the workers' logs of failed trials go")
+    parser.add_argument("--keep", type=Path, help="where logs and topics of failed trials go")
     return parser
 
 
@@ -83,7 +86,9 @@ def _trial(
         scenario(trial)
         result = trial.finish(_META_STEADY_SECONDS) if meta else trial.finish()
         if not (meta or result.findings.clean):
-            _explain(result, options.keep)
+            _explain(result)
+            if options.keep is not None:
+                _keep(trial, result, options.keep / f"{name}-{seed}")
     finally:
         trial.close()
     state = "ok" if result.findings.clean else "found out" if meta else "FAILED"
@@ -102,7 +107,7 @@ def _meta(rig: Rig, options: argparse.Namespace) -> dict[str, bool]:
     return caught
 
 
-def _explain(result: Result, keep: Path | None) -> None:
+def _explain(result: Result) -> None:
     for line in result.findings.broken[:20]:
         print(f"  {line}")
     for log in result.logs:
@@ -110,11 +115,18 @@ def _explain(result: Result, keep: Path | None) -> None:
         notable = [line for line in lines if "WARN" in line or "ERROR" in line or "Error" in line]
         for line in (notable or lines)[-_LOG_LINES:]:
             print(f"    {log.name}: {line[:240]}")
-        if keep is not None:
-            place = keep / f"{result.scenario}-{result.seed}"
-            place.mkdir(parents=True, exist_ok=True)
-            shutil.copy(log, place)
     sys.stdout.flush()
+
+
+def _keep(trial: Trial, result: Result, place: Path) -> None:
+    """Copy the logs, and the records of the topics: (partition, offset, time, key, value) in msgpack."""
+    place.mkdir(parents=True, exist_ok=True)
+    for log in result.logs:
+        shutil.copy(log, place)
+    for name in ("predictions", "labels", "observations"):
+        records = examine.read(trial.settings, getattr(trial.settings.topics, name))
+        plain = [(r.partition(), r.offset(), r.timestamp()[1], r.key(), r.value()) for r in records]
+        (place / f"{name}.msgpack").write_bytes(msgspec.msgpack.encode(plain))
 
 
 def _table(results: list[Result]) -> str:

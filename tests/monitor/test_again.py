@@ -12,6 +12,7 @@ from tidegauge.config import Settings
 from tidegauge.monitor import Monitor
 
 ONE = binary(1, seed=1)[0]
+Row = tuple[int, bool, int]  # revision, label, sign
 
 
 def told(
@@ -132,3 +133,51 @@ def test_the_memory_survives_a_restore() -> None:
     second.restore(block_codec.unpack(block_codec.pack(first.state())))
     second.observe(told((1, WRONG), offset=99, again=True))
     assert counted(second) == after(FIRST)
+
+
+def rows_of(rows: tuple[Row, ...], topic: str, offset: int, again: bool) -> Block:
+    """Return a block with rows of one prediction under one trigger, the revisions a second apart."""
+    builder = BlockBuilder()
+    for revision, label, sign in rows:
+        labelled = Labelled(label, 1.0, {"revenue": 1.0})
+        trigger, at_ms = Trigger(topic, 0, offset), 60_000 + 1_000 * revision
+        builder.outcome("p", 7, trigger, ONE.predicted, labelled, at_ms, revision, sign, again)
+    return builder.build()
+
+
+OUTCOME: tuple[Row, ...] = ((0, WRONG, 1),)
+CORRECTION: tuple[Row, ...] = ((0, WRONG, -1), (1, RIGHT, 1))
+BACK: tuple[Row, ...] = ((1, RIGHT, -1), (2, WRONG, 1))
+
+
+@pytest.mark.parametrize("corrections", [(CORRECTION,), (CORRECTION, BACK)])
+@pytest.mark.parametrize("told_before", [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("outcome_again", [False, True])
+def test_a_correction_may_come_again_before_what_it_takes_back(
+    corrections: tuple[tuple[Row, ...], ...], told_before: tuple[int, int], place: int, outcome_again: bool
+) -> None:
+    outcomes_before, corrections_before = told_before
+    before = [rows_of(OUTCOME, "predictions", 5, again=False)][:outcomes_before]
+    before += [rows_of(rows, "labels", n, again=False) for n, rows in enumerate(corrections)][
+        :corrections_before
+    ]
+    again = [rows_of(rows, "labels", n, again=True) for n, rows in enumerate(corrections)]
+    again.insert(place, rows_of(OUTCOME, "predictions", 5, again=outcome_again))
+    assert after(*before, *again) == ("1.0", str(float(len(corrections) == 1)), "1.0")
+
+
+def test_what_stands_instead_of_what_is_owed_pays_it() -> None:
+    correction = rows_of(CORRECTION, "labels", 3, again=False)  # its outcome was never told
+    straight = ((0, RIGHT, 1), (0, WRONG, -1), (0, RIGHT, 1))
+    assert after(correction, rows_of(straight, "predictions", 5, again=True)) == ONCE
+    twice = [rows_of(straight, "predictions", 5, again=True)] * 2
+    assert after(correction, *twice) == ONCE
+
+
+def test_what_is_owed_survives_a_restore() -> None:
+    first, second = Monitor(Settings()), Monitor(Settings())
+    first.observe(rows_of(CORRECTION, "labels", 3, again=True))
+    second.restore(block_codec.unpack(block_codec.pack(first.state())))
+    second.observe(rows_of(OUTCOME, "predictions", 5, again=True))
+    assert counted(second) == ONCE

@@ -7,6 +7,7 @@ tasks (what a model predicts), quality and traffic (outcomes), watch (alerts). P
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -27,7 +28,7 @@ from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.shift import Shift
-from tidegauge.monitor.statements import statements, unsaid
+from tidegauge.monitor.statements import Counted, statements, unsaid
 from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
@@ -219,10 +220,16 @@ class Monitor:
                 self._applied[source] = max(newest, self._applied.get(source, -1))
         fresh = block.outcomes.offset > last[block.outcomes.source]
         said = statements(block)
-        if block.outcomes.again.any():
-            fresh = unsaid(block.outcomes, said, fresh, self._recent.newest())
-        told = fresh & (block.outcomes.sign > 0)
-        self._recent.add(block.outcomes.id_hash[told], said[told], block.outcomes.labelled_at_ms[told])
+        outcomes = block.outcomes
+        if outcomes.again.any():
+            fresh, given_back = unsaid(outcomes, said, fresh, Counted(self._recent))
+            fresh |= given_back
+            sign = np.where(given_back, 1, outcomes.sign).astype(outcomes.sign.dtype)
+            outcomes = replace(outcomes, sign=sign)
+            block = replace(block, outcomes=outcomes)
+        self._recent.add(
+            outcomes.id_hash[fresh], said[fresh], outcomes.labelled_at_ms[fresh], outcomes.sign[fresh]
+        )
         new = block.predictions.offset > last[block.predictions.source]
         return block.select(_places(new), _places(fresh))
 
