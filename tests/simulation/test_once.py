@@ -40,6 +40,10 @@ ONCE_OF_TWO = {
         *(SEND, Action("step", fault=Fault("refused", 19, 0)), Action("lose", more=2)),
         *(Action("send", more=1), STEP, SEND),
     ],
+    "a new member reads on after all is lost, before the old one has noticed and put its marks back": [
+        *(Action("step", 1), SEND, STEP, LOSE_ALL, Action("step", fault=Fault("kill", 0))),
+        *(Action("step", 1), Action("leap"), Action("send", 0, 1), LOSE_ALL),
+    ],
     "the server is away in the moment in which a partition is to be read again": [
         *(SEND, Action("step", 1), LOSE_ALL, Action("step", 1), Action("step", 1, fault=Fault("away", 2))),
     ],

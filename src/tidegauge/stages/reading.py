@@ -185,7 +185,7 @@ class Reading:
         missing = refill.missing(self._window.applied())
         if missing or self._name != before:
             self._begin_refill(committed)
-        self._window.watermark({_mark(each): 0 for each in partitions})
+        self._hold_back()
         starts: dict[Partition, int | None] = {}
         for partition in partitions:
             found = committed.get(partition)
@@ -228,9 +228,16 @@ class Reading:
         self._to_commit.clear()
         self._idle.clear()
         self.refill = refill
-        # Nobody has read to its end: what comes again must not be let go of by one worker's time.
-        busy = {_mark(each): 0 for each in {*committed, *self._next}}
-        self.watermark_ms = self._window.watermark(busy)
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Let every partition hold the watermark back, until its owner says how far it has come.
+
+        Those of others too: an owner who has not seen yet that the window was lost has no mark in it, and
+        one worker's time must not let go of what comes there.
+        """
+        every = ((topic, number) for topic in self._sides for number in range(self._partitions(topic)))
+        self.watermark_ms = self._window.watermark({_mark(each): 0 for each in every})
 
     def _refill_of(self, committed: Mapping[Partition, Committed]) -> Refill:
         """Return a refill of what was committed and is still in the topics."""
