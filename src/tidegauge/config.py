@@ -158,6 +158,8 @@ class Drift(Section, frozen=True):
     window: str = "24h"
     consecutive: Positive = 3
     max_categories: Positive = 100  # the rest is counted together
+    attribution: Literal["segments", "features", "none"] = "segments"  # by which a rise of the error is split
+    attribution_outcomes: Annotated[int, Meta(ge=100)] = 1_000  # first ones, and last ones, that are compared
 
 
 class Estimates(Section, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.monitor.streams import Observed, blocks
-from tidegauge.config import Drift, Estimates, Rule, Settings
+from tidegauge.config import Drift, Estimates, Model, Rule, Settings
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.monitor import Monitor
 
@@ -24,7 +24,16 @@ SETTINGS = Settings(
         classes=3,
     ),
     rules=(Rule(metric="accuracy", window="20", min_samples=5, every_outcomes=5),),
-    drift=Drift(reference_outcomes=20, reference_rows=20, min_samples=10, every_outcomes=5, max_categories=3),
+    drift=Drift(
+        reference_outcomes=20,
+        reference_rows=20,
+        min_samples=10,
+        every_outcomes=5,
+        max_categories=3,
+        attribution="features",
+        attribution_outcomes=100,
+    ),
+    models={"churn": Model(segments=("city",))},
     estimates=Estimates(min_outcomes=10, reference_outcomes=20, live_outcomes=20, cells=10, cohorts=3),
 )
 

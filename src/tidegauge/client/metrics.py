@@ -150,6 +150,14 @@ class MetricReader:
             for name in sorted(fields)
         }
 
+    def attribution(self, model_id: str, model_version: str) -> dict[str, Any]:
+        """Return what carries the change of a version's error, by field; empty where nothing is kept."""
+        fields = self._hash(keys.attribution_key(model_id, model_version))
+        return {
+            name: fields[name] if name == "loss" else msgspec.json.decode(fields[name])
+            for name in sorted(fields)
+        }
+
     def baseline(self, model_id: str, model_version: str) -> dict[str, float | None]:
         """Return the metrics a version is measured against."""
         fields = self._hash(keys.baseline_key(model_id, model_version))

@@ -20,8 +20,9 @@ from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.metrics.value import Value
-from tidegauge.monitor import report
+from tidegauge.monitor import proxies, report
 from tidegauge.monitor.adopted import Adopted, unfit
+from tidegauge.monitor.carriers import Carriers
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
@@ -53,7 +54,8 @@ class Monitor:
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
-        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
+        self._carriers = Carriers(settings, self._roster, self._shift)
+        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift, self._carriers)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
@@ -69,13 +71,16 @@ class Monitor:
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
             self._estimates.predictions(block, expansion)
+            self._carriers.rows.predictions(block, expansion)
             touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
-            self._watch.observe(ready.outcomes, errors)
+            losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
+            self._carriers.rows.outcomes(ready, expansion, losses)
+            self._watch.observe(ready.outcomes, errors, losses)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched.append(expansion.series)
         self._estimates.advance()
@@ -95,7 +100,7 @@ class Monitor:
         else:
             self._adopted.forget(version)
             for series in every:
-                for part in (self._quality, self._traffic, self._shift, self._estimates):
+                for part in (self._quality, self._traffic, self._shift, self._estimates, self._carriers):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._changed.update(dict.fromkeys(every))
@@ -119,6 +124,8 @@ class Monitor:
             writes[report.metrics_key(key)] = self._metrics(series)
             if key.segment is None:
                 writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
+                if carried := self._carriers.fields(series):
+                    writes[keys.attribution_key(key.model_id, key.version)] = carried
                 if estimates := self._estimates.values(series):
                     fields = self._estimate_fields(series, estimates)
                     writes[keys.estimates_key(key.model_id, key.version)] = fields
@@ -149,6 +156,7 @@ class Monitor:
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
+            "carriers": self._carriers.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
@@ -179,6 +187,8 @@ class Monitor:
         self._shift.restore(state["shift"])
         if "estimates" in state:  # a snapshot may be older than they are
             self._estimates.restore(state["estimates"])
+        if "carriers" in state:  # a snapshot may be older than they are
+            self._carriers.restore(state["carriers"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
@@ -205,6 +215,7 @@ class Monitor:
             self._tasks.adopt(model, file)
             self._shift.adopt(series, file)
             self._estimates.adopt(series, file)
+            self._carriers.rows.adopt(series)
             self._watch.adopt(series, file, at_run_time)
 
     def _new_rows(self, block: Block) -> Block:

@@ -17,6 +17,7 @@ from tidegauge.baseline_file import BaselineFile, Column, Histogram
 from tidegauge.block import Block, Floats, Ints, Layout
 from tidegauge.config import Settings, duration_ms
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.frozen import bins_of
 from tidegauge.drift.measures import Measures
 from tidegauge.drift.sample import prediction_matrix
@@ -132,6 +133,11 @@ class Shift:
             found = binned.shifted()
             if found is not None:
                 yield kind == PREDICTION, *found
+
+    def bins(self, series: int) -> FeatureBins | None:
+        """Return the frozen bins of a version's features; None before the freeze."""
+        binned = self._kept.get(series, {}).get(FEATURES)
+        return binned.bins if binned else None
 
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,7 @@ from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import proxies
+from tidegauge.monitor.carriers import Carriers, Span
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
@@ -79,9 +81,16 @@ class Watch:
     """Baselines, detectors and incidents of every series."""
 
     def __init__(
-        self, settings: Settings, roster: Roster, quality: Quality, traffic: Traffic, shift: Shift
+        self,
+        settings: Settings,
+        roster: Roster,
+        quality: Quality,
+        traffic: Traffic,
+        shift: Shift,
+        carriers: Carriers,
     ) -> None:
         self._settings = settings
+        self._carriers = carriers
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
@@ -94,10 +103,10 @@ class Watch:
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
-    def observe(self, rows: OutcomeRows, errors: Errors) -> None:
-        """Show the first labels of a block's outcomes to baselines and detectors."""
+    def observe(self, rows: OutcomeRows, errors: Errors, losses: Floats) -> None:
+        """Show the first labels of a block's outcomes, with losses [rows], to baselines and detectors."""
         kept = ((rows.revision == 0) & (rows.sign > 0))[errors.row]
-        error = proxies.watched(self._settings, self._roster, rows, errors)[errors.row[kept]]
+        error = losses[errors.row[kept]]
         series = errors.series[kept]
         runs = Runs(series)
         self._reach(int(runs.series.max(initial=-1)) + 1)
@@ -332,7 +341,36 @@ class Watch:
         if now_ms < self._silent_until.get((key.model_id, key.model_version), 0):
             return []
         step = self._incidents.step(key, judgement.verdict, now_ms, needed)
-        return [build_alert(key, step, judgement, now_ms)] if step else []
+        if step is None:
+            return []
+        if step.status == "firing":
+            judgement = self._attributed(series, key, judgement)
+        return [build_alert(key, step, judgement, now_ms)]
+
+    def _attributed(self, series: int, key: IncidentKey, judgement: Judgement) -> Judgement:
+        """Return a judgement of the error with what carries its change, where that is kept."""
+        span = self._span(series, key, judgement)
+        found = self._carriers.find(series, span) if span else None
+        if found is None:
+            return judgement
+        return judgement._replace(evidence=msgspec.structs.replace(judgement.evidence, attribution=found))
+
+    def _span(self, series: int, key: IncidentKey, judgement: Judgement) -> Span | None:
+        """Return the outcomes that a judgement is about; None where it is not about the loss that is kept."""
+        if key.test == "detector":
+            own = next((one for one in self.detectors(series) if one.name == key.rule), None)
+            if isinstance(own, ErrorShift) and own.last:
+                return Span(last=own.took + own.seen - own.last.seen)
+            return Span()
+        window, proxy = judgement.evidence.window, self._proxy(series)
+        subject = f"{proxy.removeprefix(proxies.FALLS)}." if proxy else None
+        if key.test != "rule" or (subject is not None and not key.subject.startswith(subject)):
+            return None
+        if subject is None and key.subject not in self._quality.values(series, window, only={key.subject}):
+            return None
+        if window in self._settings.monitor.time_windows:
+            return Span(since_ms=self._roster.watermark(series) - duration_ms(window))
+        return Span(last=int(window))
 
     def _applies(self, rule: Rule, series: int) -> bool:
         return not rule.models or self._roster.series[series].model_id in rule.models
