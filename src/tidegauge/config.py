@@ -138,6 +138,9 @@ class Rule(Section, frozen=True):
     consecutive: Positive = 3
     every_outcomes: Positive = 100  # an evaluation each so many outcomes of the series
     models: tuple[str, ...] = ()  # empty: all
+    baseline: Literal["first", "rolling", "seasonal"] = (
+        "first"  # fixed, the time before, or that time of week
+    )
 
 
 class Drift(Section, frozen=True):

@@ -142,6 +142,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     baseline: float | None = None
+    baseline_source: Annotated[
+        str | None,
+        Meta(description="control, control_file, configured, file, early_production, rolling or seasonal"),
+    ] = None
     threshold: float | None = None
     detector: str | None = None
     feature: str | None = None

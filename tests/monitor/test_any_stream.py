@@ -23,7 +23,11 @@ SETTINGS = Settings(
         inference_outcomes=5,
         classes=3,
     ),
-    rules=(Rule(metric="accuracy", window="20", min_samples=5, every_outcomes=5),),
+    rules=(
+        Rule(metric="accuracy", window="20", min_samples=5, every_outcomes=5),
+        Rule(metric="mae", window="1h", factor=1.1, min_samples=5, every_outcomes=5, baseline="seasonal"),
+        Rule(metric="f1", window="24h", min_samples=5, every_outcomes=5, baseline="rolling"),
+    ),
     drift=Drift(
         reference_outcomes=20,
         reference_rows=20,

@@ -132,6 +132,7 @@ class Monitor:
                 baselines = self._watch.watched(series).baselines.all()
                 file = self._adopted.of(key.model_id, key.version)
                 fields = report.baseline_fields(baselines, file, self._adopted.identity(series))
+                fields |= report.moving_fields(self._watch.moving_baselines(series))
                 if fields:
                     writes[keys.baseline_key(key.model_id, key.version)] = fields
             self._add_history(writes, series)

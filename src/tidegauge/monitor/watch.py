@@ -18,14 +18,14 @@ from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Floats, Ints, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
 from tidegauge.drift import budget, detectors
-from tidegauge.drift.baseline import Baselines
+from tidegauge.drift.baseline import Baseline, Baselines
 from tidegauge.drift.detectors import E_SR, Detector
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
-from tidegauge.monitor import proxies
+from tidegauge.monitor import moving, proxies
 from tidegauge.monitor.carriers import Carriers, Span
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
@@ -160,6 +160,23 @@ class Watch:
         if watched is None:
             watched = self._watched[series] = self._new(series)
         return watched
+
+    def moving(self, series: int, rule: Rule) -> Value | None:
+        """Return the rolling or seasonal baseline of a rule; None without one, or on too few outcomes.
+
+        A seasonal one takes LEAST_WEEKS weeks that have outcomes. Some 0.1 ms.
+        """
+        if rule.baseline == "first":
+            return None
+        spans = moving.spans(rule, self._settings.monitor, self._roster.watermark(series))
+        least = moving.LEAST_WEEKS if rule.baseline == "seasonal" else 1
+        found = self._quality.over(series, spans, rule.metric, least)
+        return found if found is not None and found.n >= rule.min_samples else None
+
+    def moving_baselines(self, series: int) -> list[tuple[Rule, Value | None]]:
+        """Return the rules of a series whose baseline moves with time, and what it is now."""
+        rules = (rule for rule in self._settings.rules if rule.baseline != "first")
+        return [(rule, self.moving(series, rule)) for rule in rules if self._applies(rule, series)]
 
     def adopt(self, series: int, file: BaselineFile, at_run_time: bool) -> None:
         """Measure a series against the reference metrics of a file."""
@@ -306,12 +323,12 @@ class Watch:
         self, series: int, due: list[bool], drifting: bool
     ) -> Iterator[tuple[IncidentKey, Judgement, int]]:
         """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
-        watched, drift = self.watched(series), self._settings.drift
+        drift = self._settings.drift
         for rule, now in zip(self._settings.rules, due, strict=False):  # the last is that of the detectors
             if now and self._applies(rule, series):
                 value = self._value(series, rule)
                 if value is not None:
-                    found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
+                    found = judge(rule, value, self._baseline(series, rule), self._coverage(series))
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
@@ -382,6 +399,13 @@ class Watch:
             values = self._traffic.values(series, rule.window)
         return values.get(rule.metric)
 
+    def _baseline(self, series: int, rule: Rule) -> Baseline | None:
+        """Return what a rule compares with: what moves with time where that is set and there is enough."""
+        found = self.moving(series, rule)
+        if found is not None and found.value is not None:
+            return Baseline(found.value, rule.baseline)
+        return self.watched(series).baselines.get(rule.metric)
+
     def _coverage(self, series: int) -> float | None:
         return self._traffic.coverage(series, self._longest) if self._longest else None
 
@@ -392,6 +416,7 @@ class Watch:
 def check(settings: Settings) -> None:
     """Raise ConfigError where a rule or a detector is not what its metric or task allows."""
     directions.check(settings.rules, settings.monitor.ranking_k)
+    moving.check(settings)
     detectors.check(settings.drift.detectors, binary_errors=True)
     for model_id, model in settings.models.items():
         key = f"models.{model_id}.detectors"

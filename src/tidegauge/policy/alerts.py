@@ -66,8 +66,15 @@ def _rule_message(status: Status, judgement: Judgement) -> str:
     limit = f"{_number(found.threshold)} = {_factor(rule, found)} baseline {_number(found.baseline)}"
     return (
         f"{found.metric} {_over(found.window)} {is_now} {_number(found.current)}{_interval(found)}, "
-        f"{beyond}{side} {limit} from {_SOURCES[judgement.note or 'configured']} ({_rows(found)})"
+        f"{beyond}{side} {limit} from {_source(judgement)} ({_rows(found)})"
     )
+
+
+def _source(judgement: Judgement) -> str:
+    """Return where a baseline is from, and that it stands for one that there is not enough of yet."""
+    source, wanted = judgement.note or "configured", judgement.rule.baseline if judgement.rule else "first"
+    missing = "" if wanted in ("first", source) else f", too little for the {wanted} one"
+    return f"{_SOURCES[source]}{missing}"
 
 
 def _psi_message(status: Status, judgement: Judgement) -> str:
@@ -133,6 +140,8 @@ _SOURCES = {
     "control_file": "the baseline file",
     "early_production": "early production",
     "control": "a control message",
+    "rolling": "the time before",
+    "seasonal": "the same hours of the weeks before",
 }
 
 

@@ -48,7 +48,8 @@ def rule_name(rule: Rule) -> str:
     >>> rule_name(Rule(metric="f1")), rule_name(Rule(metric="mae", window="24h", factor=1.1))
     ('f1@1000 < 0.9*baseline', 'mae@24h > 1.1*baseline')
     """
-    return f"{rule.metric}@{rule.window} {'<' if falls(rule) else '>'} {rule.factor:g}*baseline"
+    moves = "" if rule.baseline == "first" else f"{rule.baseline} "
+    return f"{rule.metric}@{rule.window} {'<' if falls(rule) else '>'} {rule.factor:g}*{moves}baseline"
 
 
 def falls(rule: Rule) -> bool:
@@ -93,6 +94,7 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
         low=value.low,
         high=value.high,
         baseline=None if baseline is None else baseline.value,
+        baseline_source=None if baseline is None else baseline.source,
         threshold=limit,
     )
     reason = _reason(rule, value, limit)
