@@ -2,7 +2,9 @@
 
 A row is (loss, time of the prediction, a code for each column). Columns are the segment fields that are
 watched, then, where that is set, the features in their frozen bins: an outcome has no features, so those of
-predictions are kept until the label comes, and only outcomes whose features are known make rows.
+predictions are kept until the label comes, and only outcomes whose features are known make rows. Rows by
+segments are the same for any blocks; which predictions are the first with features depends on the block in
+which the bins freeze, and which are kept on the blocks where more come than there is room for.
 """
 
 from __future__ import annotations

@@ -12,12 +12,13 @@ from tidegauge import keys
 from tidegauge.block import Floats, Ints
 from tidegauge.config import Settings
 from tidegauge.drift import attribution
-from tidegauge.drift.attribution import Sample
+from tidegauge.drift.attribution import Sample, Sums
 from tidegauge.monitor.attributed import AT_MS, CODES, LOSS, NOWHERE, Attributed, Rows
 from tidegauge.monitor.proxies import FALLS
 from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import Shift
 from tidegauge.records import Attribution, Carrier, ColumnSplit
+from tidegauge.windows import distinct
 
 LEAST_ROWS = 2 * attribution.LEAST_SUPPORT  # in reference and window
 TOLD_COLUMNS = 5  # in an alert
@@ -51,7 +52,7 @@ class Carriers:
     def find(self, series: int, span: Span) -> Attribution | None:
         """Return what carries the change of a series' mean loss in the span; None where no rows tell.
 
-        A span of few outcomes is widened to LEAST_ROWS. Cost: some ms, for features more.
+        A span of few outcomes is widened to LEAST_ROWS. Some ms, with features tens.
         """
         version = self._version(series)
         rows = self.rows.rows(version)
@@ -67,7 +68,7 @@ class Carriers:
         coded = _coded(before, after)
         proxy = self._proxy(series)
         found = attribution.carriers(coded.before, coded.after, falls=proxy.startswith(FALLS))
-        splits = _splits(coded, rows.columns)
+        splits = _splits(rows.columns, _sums(coded))
         told = Attribution(
             loss=proxy.removeprefix(FALLS) or "error",
             before=float(coded.before.loss.mean()),
@@ -84,7 +85,7 @@ class Carriers:
     def fields(self, series: int) -> dict[str, str]:
         """Return a version's split by each column, and the carriers that its last alert named, for Redis.
 
-        Empty while there are too few outcomes after the reference. Some 0.1 ms, and 20 us a column.
+        Empty while there are too few outcomes after the reference. Some 0.1 ms a column.
         """
         rows = self.rows.rows(series)
         if rows is None or min(len(rows.before), len(rows.after)) < LEAST_ROWS:
@@ -98,11 +99,16 @@ class Carriers:
             "n": str(len(rows.after)),
             keys.UPDATED: str(self._roster.watermark(series)),
         }
-        for split in _splits(coded, rows.columns):
+        every = _sums(coded)
+        sums_of = dict(zip(rows.columns, every, strict=True))
+        for split in _splits(rows.columns, every):
+            parts = attribution.parts(*sums_of[split.name])
+            first = np.argsort(-np.abs(parts), kind="stable")[:TOLD_CELLS]
             column = rows.columns.index(split.name)
+            names = self._names(series, rows, column, coded.meaning[column][first])
             told = {"mix": split.mix, "rate": split.rate, "interaction": split.interaction}
-            parts = self._greatest(series, rows, coded, column)
-            found[f"{split.name}.split"] = json.dumps(told | {"parts": parts})
+            greatest = dict(zip(names, parts[first].tolist(), strict=True))
+            found[f"{split.name}.split"] = json.dumps(told | {"parts": greatest})
         if series in self._last:
             at_ms, said = self._last[series]
             found["alert.raised_at_ms"] = str(at_ms)
@@ -127,33 +133,23 @@ class Carriers:
 
     def _told(self, version: int, rows: Rows, coded: _Coded, one: attribution.Carrier) -> Carrier:
         where = {
-            rows.columns[column]: self._name(version, rows, column, int(coded.meaning[column][code]))
+            rows.columns[column]: self._names(version, rows, column, coded.meaning[column][[code]])[0]
             for column, code in one.where
         }
         return Carrier(where=where, part=one.part, n=one.n, before=one.before, after=one.after, p=one.p)
 
-    def _greatest(self, version: int, rows: Rows, coded: _Coded, column: int) -> dict[str, float]:
-        """Return the cells of a column with the greatest parts of the change."""
-        width = len(coded.meaning[column])
-        both = [
-            attribution.sums(sample.codes[:, column], sample.loss, width)
-            for sample in (coded.before, coded.after)
-        ]
-        parts = attribution.parts(*both)
-        first = np.argsort(-np.abs(parts), kind="stable")[:TOLD_CELLS]
-        meaning = coded.meaning[column]
-        return {
-            self._name(version, rows, column, int(meaning[code])): float(parts[code])
-            for code in first.tolist()
-        }
-
-    def _name(self, version: int, rows: Rows, column: int, code: int) -> str:
-        """Return what a code of a row's column stands for."""
+    def _names(self, version: int, rows: Rows, column: int, codes: Ints) -> list[str]:
+        """Return what codes [n] of a row's column stand for."""
         if column < rows.segments:
-            segment = self._roster.series[code].segment if code != NOWHERE else None
-            return segment.partition("=")[2] if segment else NO_VALUE
+            return [self._value(code) for code in codes.tolist()]
         bins = self._shift.bins(version)
-        return bins.references[column - rows.segments].names()[code] if bins else str(code)
+        names = bins.references[column - rows.segments].names() if bins else ()
+        return [names[code] for code in codes.tolist()]
+
+    def _value(self, series: int) -> str:
+        """Return the value of a segment, NO_VALUE for NOWHERE."""
+        segment = self._roster.series[series].segment if series != NOWHERE else None
+        return segment.partition("=")[2] if segment else NO_VALUE
 
     def _version(self, series: int) -> int:
         key = self._roster.series[series]
@@ -175,20 +171,28 @@ def _coded(before: Floats, after: Floats) -> _Coded:
     every = np.concatenate((before, after))[:, CODES:].astype(np.int64)
     codes, meaning = np.empty_like(every), []
     for column in range(every.shape[1]):
-        known, codes[:, column] = np.unique(every[:, column], return_inverse=True)
-        meaning.append(known)
-    first = Sample(codes[: len(before)], before[:, LOSS])
-    return _Coded(first, Sample(codes[len(before) :], after[:, LOSS]), meaning)
+        first, codes[:, column] = distinct(every[:, column])
+        meaning.append(every[first, column])
+    earlier = Sample(codes[: len(before)], before[:, LOSS])
+    return _Coded(earlier, Sample(codes[len(before) :], after[:, LOSS]), meaning)
 
 
-def _splits(coded: _Coded, columns: tuple[str, ...]) -> list[ColumnSplit]:
-    """Return the split of the change by each column, the greatest mix first."""
+def _sums(coded: _Coded) -> list[tuple[Sums, Sums]]:
+    """Return the sums of both samples by code, column by column."""
     found = []
-    for column, name in enumerate(columns):
-        width = len(coded.meaning[column])
+    for column, meaning in enumerate(coded.meaning):
         before, after = (
-            attribution.sums(sample.codes[:, column], sample.loss, width)
+            attribution.sums(sample.codes[:, column], sample.loss, len(meaning))
             for sample in (coded.before, coded.after)
         )
-        found.append(ColumnSplit(name=name, **attribution.split(before, after)._asdict()))
+        found.append((before, after))
+    return found
+
+
+def _splits(columns: tuple[str, ...], every: list[tuple[Sums, Sums]]) -> list[ColumnSplit]:
+    """Return the split of the change by each column, the greatest mix first."""
+    found = [
+        ColumnSplit(name=name, **attribution.split(before, after)._asdict())
+        for name, (before, after) in zip(columns, every, strict=True)
+    ]
     return sorted(found, key=lambda one: -abs(one.mix))
