@@ -161,6 +161,7 @@ class Drift(Section, frozen=True):
     window: str = "24h"
     consecutive: Positive = 3
     max_categories: Positive = 100  # the rest is counted together
+    baseline: Literal["first", "rolling", "seasonal"] = "first"  # of PSI and the measures beside it
     attribution: Literal["segments", "features", "none"] = "segments"  # by which a rise of the error is split
     attribution_outcomes: Annotated[int, Meta(ge=100)] = 1_000  # first ones, and last ones, that are compared
 

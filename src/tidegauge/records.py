@@ -144,7 +144,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
     baseline: float | None = None
     baseline_source: Annotated[
         str | None,
-        Meta(description="control, control_file, configured, file, early_production, rolling or seasonal"),
+        Meta(
+            description="control, control_file, configured, file, early_production, rolling or seasonal;"
+            " of PSI first, rolling or seasonal"
+        ),
     ] = None
     threshold: float | None = None
     detector: str | None = None

@@ -35,6 +35,7 @@ SETTINGS = Settings(
         every_outcomes=5,
         max_categories=3,
         attribution="features",
+        baseline="rolling",
         attribution_outcomes=100,
     ),
     models={"churn": Model(segments=("city",))},

@@ -15,7 +15,13 @@ from tidegauge.errors import Unavailable
 from tidegauge.records import Alert
 from tidegauge.redact import redacted_url
 
-_TEXTS = (".verdict", ".moved_most", ".moved", ".measures")  # fields of a drift hash that hold no number
+_TEXTS = (
+    ".verdict",
+    ".moved_most",
+    ".moved",
+    ".measures",
+    ".baseline",
+)  # fields of a drift hash that hold no number
 
 
 class MetricValue(NamedTuple):

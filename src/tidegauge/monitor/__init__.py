@@ -268,7 +268,7 @@ class Monitor:
         return report.merged(parts)
 
     def _drift(self, series: int) -> dict[str, str]:
-        parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
+        parts = [report.psi_fields(v.name, v.found, v.cell, v.baseline) for v in self._shift.verdicts(series)]
         measures = self._shift.measures(series)
         parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]

@@ -37,8 +37,20 @@ def spans(rule: Rule, monitor: Monitor, now_ms: int) -> list[Span]:
     """
     first, end = _touched(duration_ms(rule.window), monitor.panes, now_ms)
     if rule.baseline == "seasonal":
-        return [(first - week * WEEK_MS, end - week * WEEK_MS) for week in range(1, MOST_WEEKS + 1)]
+        return back(rule.baseline, (first, end))
     return [(first - longest_ms(monitor), first)]
+
+
+def back(baseline: str, window: Span) -> list[Span]:
+    """Return the spans with which a window of drift is compared: as long a time before, or in weeks before.
+
+    >>> back("rolling", (100, 150))
+    [(50, 100)]
+    """
+    start, end = window
+    if baseline == "seasonal":
+        return [(start - week * WEEK_MS, end - week * WEEK_MS) for week in range(1, MOST_WEEKS + 1)]
+    return [(2 * start - end, start)] if baseline == "rolling" else []
 
 
 def longest_ms(monitor: Monitor) -> int:
@@ -54,6 +66,9 @@ def history_ms(settings: Settings) -> int:
 
 def check(settings: Settings) -> None:
     """Raise ConfigError where a baseline that moves does not fit the window or the metric of its rule."""
+    drift = settings.drift
+    if drift.baseline == "seasonal" and duration_ms(drift.window) >= WEEK_MS:
+        raise ConfigError(f"drift.baseline: seasonal needs a window shorter than 7d, got {drift.window!r}")
     for index, rule in enumerate(settings.rules):
         if rule.baseline == "first":
             continue

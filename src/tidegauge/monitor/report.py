@@ -88,7 +88,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, str]:
+def psi_fields(name: str, found: FeatureDrift, cell: str | None, baseline: str) -> dict[str, str]:
     """Return the fields of one feature's drift, or of the prediction's."""
     verdict = {True: "drift", False: "stable", None: "undecided"}[found.drift]
     return {
@@ -97,6 +97,7 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
         f"{name}.psi.n": str(found.n),
         f"{name}.psi.verdict": verdict,
         f"{name}.psi.moved_most": cell or keys.UNDEFINED,
+        f"{name}.psi.baseline": baseline,
     }
 
 

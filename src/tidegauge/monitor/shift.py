@@ -42,6 +42,7 @@ class Verdict(NamedTuple):
     name: str  # feature name, or PREDICTION
     found: FeatureDrift
     cell: str | None  # the part of the feature's range that moved most
+    baseline: str  # first, rolling or seasonal
 
 
 class Shift:
@@ -111,7 +112,7 @@ class Shift:
         for kind, binned in self._kept.get(series, {}).items():
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
-                found.append(Verdict(own[1], own[0], verdict, cell))
+                found.append(Verdict(own[1], own[0], verdict, cell, binned.compared(watermark_ms).baseline))
         return found
 
     def measures(self, series: int) -> dict[str, Measures]:

@@ -348,7 +348,7 @@ class Watch:
         for verdict in self._shift.verdicts(series) if drifting and drift.features == "psi" else ():
             is_prediction = verdict.drift_type == "prediction_drift"
             feature = None if is_prediction else verdict.name
-            found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
+            found = judge_psi(verdict.found, drift.window, feature, verdict.cell, verdict.baseline)
             test: Test = "prediction_psi" if is_prediction else "feature_psi"
             key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
             yield key, found, drift.consecutive

@@ -115,16 +115,23 @@ def _reason(rule: Rule, value: Value, limit: float | None) -> Reason | None:
     return "zero_baseline" if limit == 0 and not falls(rule) else None
 
 
-def judge_psi(found: FeatureDrift, window: str, feature: str | None, cell: str | None = None) -> Judgement:
+def judge_psi(
+    found: FeatureDrift,
+    window: str,
+    feature: str | None,
+    cell: str | None = None,
+    baseline: str | None = None,
+) -> Judgement:
     """Return the judgement of a feature's index, or of the prediction's own (feature None).
 
-    `cell` is the name of the cell that contributes most.
+    `cell` is the name of the cell that contributes most, `baseline` what the window is compared with.
     """
     evidence = Evidence(
         metric="psi" if feature is not None else "prediction.psi",
         window=window,
         n=found.n,
         current=found.psi,
+        baseline_source=baseline,
         threshold=found.threshold,
         feature=feature,
     )
