@@ -152,7 +152,7 @@ class Drift(Section, frozen=True):
         0.0  # rise of the error, or of its loss, that e_sr lets be
     )
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
-    multivariate: Annotated[int, Meta(ge=0, le=500)] = 0  # features of a version looked at in pairs; 0: none
+    multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
     resolve_after: Positive = 1_000  # outcomes, or rows, without a new change that resolve an alarm
     psi_threshold: Annotated[float, Meta(gt=0)] = 0.2

@@ -110,7 +110,7 @@ def test_the_evidence_is_the_mean_of_all_bettors_capital():
     total = 0.0
     for begin in range(len(steps)):
         for side in (1, -1):
-            for stake, cost in zip(shift._terms.stakes[0], shift._terms.costs[0], strict=False):
+            for stake, cost in zip(shift._terms.stakes[:, 0], shift._terms.costs[:, 0], strict=False):
                 won = sum(side * STEP * stake * one - cost for one in contrast[begin:])
                 total += math.exp(won / known.inflation[2 * FEATURES]) / (2 * len(STAKES))
     assert shift.evidence[0] == pytest.approx(total)

@@ -48,6 +48,8 @@ def e_bh(evidence: Floats, patience: float) -> Ints:
     >>> e_bh(np.array([1.0, 450.0, 700.0]), patience=300.0).tolist()
     [2, 1]
     """
+    if evidence.sum() < patience * len(evidence):  # k times the k-th greatest is no more than all together
+        return np.empty(0, np.int64)
     order = np.argsort(-evidence, kind="stable")
     passed = np.flatnonzero(evidence[order] * np.arange(1, len(order) + 1) >= patience * len(order))
     return order[: passed[-1] + 1] if len(passed) else order[:0]

@@ -71,7 +71,7 @@ class PairShift:
         self._slope = slopes(reference.covariance)
         self._terms = _terms(reference, self._slope, bounds)
         pairs = self.count
-        self._owned = np.zeros((pairs, 2 * len(STAKES)))
+        self._owned = np.zeros((2 * len(STAKES), pairs))
         self._inflation = RunningInflation(pairs, SCALES)
         self._low = np.zeros(pairs, np.int64)  # the last step in which evidence was as usual
 
@@ -86,15 +86,15 @@ class PairShift:
         covariance = moments.covariance
         found = contrasts(self._slope, covariance)
         self._note(found)
-        won = STEP * found[:, None] * self._terms.stakes
-        gains = np.concatenate((won, -won), axis=1) - self._terms.costs
-        earn(self._owned, gains * temper[:, None])
+        won = self._terms.stakes * (STEP * found)
+        gains = np.concatenate((won, -won)) - self._terms.costs
+        earn(self._owned, gains * temper)
         evidence = self.evidence
         named: list[int] = e_bh(evidence, self.patience or MOST_OWNED).tolist()
         now = correlations(covariance) if named else found
         for pair in named:
             self._name(pair, float(evidence[pair]), float(now[pair]))
-        self._owned[named] = 0.0
+        self._owned[:, named] = 0.0
         self._low[evidence < RISING] = self.steps
         return named
 
@@ -106,7 +106,7 @@ class PairShift:
     @property
     def evidence(self) -> Floats:
         """Return the evidence [pairs]: what the bettors against each own together."""
-        found: Floats = np.minimum(self._owned.mean(axis=1), MOST_OWNED)
+        found: Floats = np.minimum(self._owned.mean(axis=0), MOST_OWNED)
         return found
 
     def moving(self) -> list[MovedPair]:
@@ -147,8 +147,8 @@ class PairShift:
 class _Terms(NamedTuple):
     """The fixed part of the bets on every pair."""
 
-    stakes: Floats  # [pairs, len(STAKES)]
-    costs: Floats  # [pairs, 2 * len(STAKES)], of a step
+    stakes: Floats  # [len(STAKES), pairs]
+    costs: Floats  # [2 * len(STAKES), pairs], of a step
     standard: Floats  # [pairs]: times the mean of a step's contrasts has variance 1
     inflation: Floats  # [pairs], of the reference
 
@@ -158,12 +158,12 @@ def _terms(reference: JointReference, slope: Floats, bounds: Floats) -> _Terms:
     most, seen = most_of(slope, bounds)[pairs], reference.variance[pairs]
     variance = variance_bound(seen, most, reference.rows)
     error = np.sqrt(variance * reference.inflation[pairs] / reference.rows)
-    best = np.array(STAKES) * (LEAST_SHIFT * error / variance)[:, None]
-    stakes = np.minimum(best, MOST_STAKED / most[:, None])
-    conceded = STEP * stakes * (CONCEDED * error)[:, None]
-    costs = conceded + (STEP + 1) * bennett(stakes, variance[:, None], most[:, None])
+    best = np.array(STAKES)[:, None] * (LEAST_SHIFT * error / variance)
+    stakes = np.minimum(best, MOST_STAKED / most)
+    conceded = STEP * stakes * (CONCEDED * error)
+    costs = conceded + (STEP + 1) * bennett(stakes, variance, most)
     standard = np.where(seen > 0, STEP**0.5 / np.sqrt(np.maximum(seen, 1e-18)), 0.0)
-    return _Terms(stakes, np.concatenate((costs, costs), axis=1), standard, reference.inflation[pairs])
+    return _Terms(stakes, np.concatenate((costs, costs)), standard, reference.inflation[pairs])
 
 
 def bennett(stake: Floats, variance: Floats, most: Floats) -> Floats:

@@ -232,4 +232,6 @@ def judge_pairs(found: PairsShifted) -> Judgement:
     told = [
         f"{' and '.join(one.features)} ({one.reference:.2f} to {one.correlation:.2f})" for one in found.moved
     ]
-    return Judgement("breach" if found.moved else "healthy", evidence, note=", ".join(told[:NAMED_PAIRS]))
+    more = f" and {len(told) - NAMED_PAIRS} more" if len(told) > NAMED_PAIRS else ""
+    note = ", ".join(told[:NAMED_PAIRS]) + more
+    return Judgement("breach" if found.moved else "healthy", evidence, note=note)
