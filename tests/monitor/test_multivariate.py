@@ -26,7 +26,9 @@ HEALTHY = REFERENCE + LEAST_REFERENCE + 8 * STEP
 SETTINGS = Settings(
     monitor=MonitorSettings(count_windows=(50,), time_windows=("24h",), panes=4),
     rules=(),
-    drift=Drift(reference_rows=REFERENCE, min_samples=100, window="24h", multivariate=10),
+    drift=Drift(
+        reference_rows=REFERENCE, min_samples=100, window="24h", multivariate=10, domain_classifier=True
+    ),
 )
 KEY = "tg:drift:churn:v1"
 
@@ -65,6 +67,7 @@ def test_a_pair_that_turns_round_is_one_alert_though_no_feature_moves() -> None:
     assert extreme["beyond"]
     assert not json.loads(fields["multivariate.t_squared"])["beyond"]
     assert json.loads(fields["multivariate.reconstruction"])["n"] == 4 * STEP
+    assert json.loads(fields["multivariate.domain_auc"])["value"] == pytest.approx(0.5, abs=0.05)
     assert json.loads(fields["shift.moved"]) == []
 
 

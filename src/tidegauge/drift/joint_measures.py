@@ -105,8 +105,9 @@ class JointRuler:
         test = Statistic(z, sidak(float(chance[place]), len(difference)))
         features = len(usual)
         kind, one = min(place // features, 2), place % features
+        deviation = np.sqrt(np.maximum(variance, 0.0))
         if kind < 2:
-            now, before = ((window.mean, reference.mean), (np.sqrt(variance), np.sqrt(usual)))[kind]
+            now, before = ((window.mean, reference.mean), (deviation, np.sqrt(usual)))[kind]
             return Extreme(test, KINDS[kind], (one,), float(now[one]), float(before[one]))
         pair = place - 2 * features
         both = tuple(int(side[pair]) for side in pairs_of(features))

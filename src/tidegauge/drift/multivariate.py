@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.drift.domain_classifier import DomainClassifier
 from tidegauge.drift.feature_shift import QUIET_STEPS
 from tidegauge.drift.features import FeatureBins
-from tidegauge.drift.joint_measures import Joint, JointRuler, joint_dump, joint_load
+from tidegauge.drift.joint_measures import Joint, JointRuler, Statistic, joint_dump, joint_load
 from tidegauge.drift.joint_reference import JointReference, Moments, correlations, learn, pairs_of
 from tidegauge.drift.normal_scores import normal_scores
 from tidegauge.drift.pair_shift import LEAST_REFERENCE, STEP, PairShift
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 
 VERSION = 1
 WINDOW_STEPS = 4  # of a window that is measured: 1 000 rows
+SHOWN = 8 * STEP  # rows of the reference, the last, that a classifier goes by
 WIDEST = 65_535  # cells of a feature: a cell is kept in two bytes
 
 
@@ -45,7 +47,12 @@ class Multivariate:
     """
 
     def __init__(
-        self, bins: FeatureBins, most: int, learning: int = LEAST_REFERENCE, quiet: int = QUIET_STEPS
+        self,
+        bins: FeatureBins,
+        most: int,
+        learning: int = LEAST_REFERENCE,
+        quiet: int = QUIET_STEPS,
+        classify: bool = False,
     ) -> None:
         scores = [normal_scores(one) for one in bins.references]
         usable = [f for f, one in enumerate(scores) if one.any() and len(one) <= WIDEST]
@@ -55,6 +62,10 @@ class Multivariate:
         self.pairs: PairShift | None = None
         self.learning = -(-max(learning, LEAST_REFERENCE) // STEP) * STEP  # rows
         self._quiet = quiet
+        self._classify = classify
+        self._shown: NDArray[np.uint16] | None = None  # cells of the reference that the classifier goes by
+        self._classifier: DomainClassifier | None = None
+        self.domain: Statistic | None = None  # what the classifier reached in the last whole window
         self._starts = bins.starts[self.chosen]
         self._scores = np.concatenate([scores[f] for f in self.chosen.tolist()] or [np.empty(0)])
         widths = [len(scores[f]) for f in self.chosen.tolist()]
@@ -83,9 +94,11 @@ class Multivariate:
         held = np.concatenate(self._held, axis=1)
         if self.pairs is None:
             self._learn(self._scored(held[:, :needed]))
+            if self._classify:
+                self._show(held[:, needed - SHOWN : needed].copy())
             held = held[:, needed:]
         for start in range(0, held.shape[1] - STEP + 1, STEP):
-            self._step(Moments.of(self._scored(held[:, start : start + STEP])))
+            self._step(self._scored(held[:, start : start + STEP]))
         rest = held[:, held.shape[1] // STEP * STEP :].copy()
         self._held, self._held_rows = [rest], rest.shape[1]
 
@@ -116,6 +129,9 @@ class Multivariate:
             "pairs": self.pairs.dump() if self.pairs else None,
             "window": list(self._window) if self._window else None,
             "joint": joint_dump(self.joint) if self.joint else None,
+            "shown": self._shown,
+            "classifier": self._classifier.dump() if self._classifier else None,
+            "domain": list(self.domain) if self.domain else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> bool:
@@ -137,7 +153,18 @@ class Multivariate:
         self._held, self._held_rows = [held], held.shape[1]
         self._window = _moments(state["window"], len(self.chosen)) if state["window"] else None
         self.joint = joint_load(state["joint"]) if state["joint"] else None
+        if self._classify and state["shown"] is not None:
+            self._restore_classifier(state)
         return True
+
+    def _restore_classifier(self, state: Mapping[str, Any]) -> None:
+        shown = np.array(state["shown"], np.uint16)
+        if shown.shape != (len(self.chosen), SHOWN):
+            raise SnapshotError(f"joint drift: expected {SHOWN} cells of {len(self.chosen)} features")
+        self._show(shown)
+        assert self._classifier is not None
+        self._classifier.restore(state["classifier"])
+        self.domain = Statistic(*map(float, state["domain"])) if state["domain"] else None
 
     def _scored(self, cells: NDArray[np.uint16]) -> Floats:
         """Return the scores [features, rows] of cells of the chosen features."""
@@ -158,12 +185,19 @@ class Multivariate:
         self.pairs = PairShift(reference, bounds, quiet=self._quiet)
         return self.pairs
 
-    def _step(self, moments: Moments) -> None:
+    def _show(self, cells: NDArray[np.uint16]) -> None:
+        self._shown, self._classifier = cells, DomainClassifier(self._scored(cells))
+
+    def _step(self, scores: Floats) -> None:
         assert self.pairs is not None and self._ruler is not None
+        moments = Moments.of(scores)
         self.pairs.add(moments)
+        if self._classifier is not None:
+            self._classifier.add(scores)
         self._window = self._window + moments if self._window else moments
         if self._window.rows >= WINDOW_STEPS * STEP:
             self.joint, self._window = self._ruler.measure(self._window), None
+            self.domain = self._classifier.close() if self._classifier else None
 
 
 def _moments(state: list[Any], features: int) -> Moments:

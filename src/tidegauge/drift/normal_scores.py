@@ -26,7 +26,7 @@ def normal_scores(reference: Reference) -> Floats:
     >>> from tidegauge.drift import reference
     >>> bins = reference.fit([1.0, 2.0, 3.0, 4.0], [], 0, bins=4, max_categories=9)
     >>> normal_scores(bins).round(2)[[0, 1, 3, 5, 7, 8, 9]].tolist()
-    [-1.38, -1.38, -0.38, 0.38, 1.38, 1.38, 0.0]
+    [-1.36, -1.36, -0.38, 0.38, 1.36, 1.36, 0.0]
     """
     scores = np.zeros(reference.width)
     counts = reference.counts[: reference.null]

@@ -198,5 +198,6 @@ class Binned:
             self.shift = FeatureShift(bins, pace=self._pace)
         if self._jointly:
             quiet = -(-self._settings.resolve_after // PAIR_STEP)
-            found = Multivariate(bins, self._settings.multivariate, self._settings.reference_rows, quiet)
+            of = self._settings
+            found = Multivariate(bins, of.multivariate, of.reference_rows, quiet, of.domain_classifier)
             self.multivariate = found if len(found.names) > 1 else None

@@ -177,6 +177,8 @@ def multivariate_fields(found: Multivariate, pairs: PairsShifted | None) -> dict
         "t_squared": _statistic(joint.hotelling),
         "reconstruction": _statistic(joint.reconstruction) | {"reference": joint.reconstruction_reference},
     }
+    if found.domain is not None:
+        told["domain_auc"] = _statistic(found.domain)
     fields |= {f"{MULTIVARIATE}.{name}": json.dumps({"n": joint.rows} | told[name]) for name in told}
     return fields
 
