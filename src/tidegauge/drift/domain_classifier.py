@@ -4,6 +4,7 @@ Of a step of new rows and as many reference rows the classifier first gives scor
 which (progressive validation, Blum, Kalai and Langford 1999). The reference rows that judge are never those
 it learns from, so where nothing moved its area under the curve is 1/2 but for chance. It sees scores and
 their squares, whitened by the reference: means and spreads in any combination, but no correlation.
+Its sums are einsum's, because products of this size are where OpenBLAS makes threads.
 """
 
 from __future__ import annotations
@@ -44,22 +45,24 @@ class DomainClassifier:
         self._mean = known[:, :half].mean(axis=1)
         values, vectors = np.linalg.eigh(np.cov(known[:, :half]) + RIDGE * np.eye(len(known)))
         self._whitening = vectors / np.sqrt(values)
-        self._teaching, self._judging = np.split(self._whitened(known)[:, : 2 * half], 2, axis=1)
+        centred = known - self._mean[:, None]
+        self._teaching, self._judging = centred[:, :half], centred[:, half : 2 * half]
         self.steps = 0
         self._weights = np.zeros(len(known))
         self._sums = np.zeros(3)  # of the window: steps, areas less 1/2, their variances
 
     def add(self, scores: Floats) -> None:
         """Judge, then learn from, the scores [F, rows] of new rows: no more than half the reference."""
-        new, count = self._whitened(_both(scores)), scores.shape[1]
-        judging, teaching = (
-            _turned(one, self.steps * count, count) for one in (self._judging, self._teaching)
-        )
+        new, count = _both(scores) - self._mean[:, None], scores.shape[1]
+        start = self.steps * count
+        judging, teaching = _turned(self._judging, start, count), _turned(self._teaching, start, count)
         self.steps += 1
-        area = auc(self._weights @ judging, self._weights @ new)
-        self._sums += (1.0, area - 0.5, (2 * count + 1) / (12 * count * count))
-        chances = [_logistic(self._weights @ rows) for rows in (teaching, new)]
-        gradient = (new @ (1 - chances[1]) - teaching @ chances[0]) / (2 * count)
+        direction = np.einsum("ij,j->i", self._whitening, self._weights)
+        seen, taught, judged = (np.einsum("i,ij->j", direction, rows) for rows in (new, teaching, judging))
+        self._sums += (1.0, auc(judged, seen) - 0.5, (2 * count + 1) / (12 * count * count))
+        error = np.einsum("ij,j->i", new, 1 - _logistic(seen))
+        error -= np.einsum("ij,j->i", teaching, _logistic(taught))
+        gradient = np.einsum("ij,i->j", self._whitening, error) / (2 * count)
         self._weights += RATE * gradient - FADE * self._weights
 
     def close(self) -> Statistic:
@@ -84,10 +87,6 @@ class DomainClassifier:
         if weights.shape != self._weights.shape or sums.shape != self._sums.shape:
             raise SnapshotError("domain classifier: weights of other features")
         self.steps, self._weights, self._sums = int(state["steps"]), weights, sums
-
-    def _whitened(self, values: Floats) -> Floats:
-        found: Floats = self._whitening.T @ (values - self._mean[:, None])
-        return found
 
 
 def auc(negative: Floats, positive: Floats) -> float:
