@@ -121,7 +121,8 @@ def pair_drift(_figures: Path | None) -> Figures:
     for law in pairs.SHIFTS:
         found = [pairs.find(law, SEED + 100 + run, PAIR_PATIENCE, 80) for run in range(PAIR_RUNS)]
         beyond = (_share(float(np.mean([f.beyond[place] for f in found]))) for place in range(3))
-        right = _share(sum(f.right for f in found) / PAIR_RUNS)
+        named = [f for f in found if np.isfinite(f.pairs)]
+        right = _share(sum(f.right for f in named) / len(named)) if named else "-"
         medians = (_rows(float(np.median([f[place] for f in found]))) for place in (0, 2))
         rows.append((law.name, next(medians), right, next(medians), *beyond))
     head = (

@@ -28,6 +28,7 @@ STEP = 100  # rows a step; what a step costs is shared by its rows
 MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
 MOST_OWNED = 1e300
 MOST_CARRIED = 1e125  # into a step: times exp(MOST_LOG) it is still below MOST_OWNED
+ROUNDED = 1 + 1e-9
 RISING = 100.0  # evidence below it is what healthy features have
 QUIET_STEPS = 20  # by default at least so many without being named again end a shift
 QUIET_SHARE = 3  # and so many times as many as its evidence took to rise
@@ -48,7 +49,7 @@ def e_bh(evidence: Floats, patience: float) -> Ints:
     >>> e_bh(np.array([1.0, 450.0, 700.0]), patience=300.0).tolist()
     [2, 1]
     """
-    if evidence.sum() < patience * len(evidence):  # k times the k-th greatest is no more than all together
+    if evidence.sum() * ROUNDED < patience * len(evidence):  # k M_k is no more than the sum: most end here
         return np.empty(0, np.int64)
     order = np.argsort(-evidence, kind="stable")
     passed = np.flatnonzero(evidence[order] * np.arange(1, len(order) + 1) >= patience * len(order))
