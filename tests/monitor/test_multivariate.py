@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,11 +14,13 @@ import pytest
 
 from tests.monitor.streams import Observed, binary, blocks
 from tests.monitor.test_any_stream import FEATURES
+from tests.monitor.test_layouts import leaves
 from tidegauge.adapters import block_codec
 from tidegauge.block import Block
 from tidegauge.config import Drift, Settings
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.drift.pair_shift import LEAST_REFERENCE, STEP
+from tidegauge.errors import SnapshotError
 from tidegauge.monitor import Monitor
 from tidegauge.records import Alert, Control
 
@@ -106,6 +109,30 @@ def test_a_reset_learns_anew() -> None:
     (closed,) = monitor.control(reset)
     assert closed.status == "resolved"
     assert "reset" in closed.message
+
+
+def test_a_part_that_is_something_else_is_refused_or_read() -> None:
+    monitor = Monitor(SETTINGS)
+    alerts_of(monitor, every()[:16])
+    data = block_codec.pack(monitor.state())
+    where = ("shift", "kept", 0, 1, "features", "multivariate")
+    for path in leaves(inside(block_codec.unpack(data), where)):
+        for foreign in ("x", None, [1], {}, np.zeros((2, 1)), np.full((3, 5), 9_999)):
+            state = block_codec.unpack(data)
+            inside(state, (*where, *path[:-1]) if path else where[:-1])[(*where, *path)[-1]] = foreign
+            again = Monitor(SETTINGS)
+            try:
+                again.restore(state)
+            except SnapshotError:
+                continue
+            alerts_of(again, every()[16:])
+
+
+def inside(tree: Any, path: tuple[Any, ...]) -> Any:
+    """Return what stands at a path."""
+    for key in path:
+        tree = tree[key]
+    return tree
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -143,9 +143,7 @@ class Multivariate:
             raise SnapshotError(f"joint drift: expected version {VERSION}, got {state.get('version')!r}")
         if list(state["names"]) != list(self.names):
             return False
-        held = np.array(state["held"], np.uint16)
-        if held.ndim != 2 or len(held) != len(self.chosen):
-            raise SnapshotError(f"joint drift: expected cells of {len(self.chosen)} features")
+        held = self._cells(state["held"])
         if state["reference"] is not None:
             self._take(JointReference.load(state["reference"]))
         if self.pairs is not None:
@@ -158,13 +156,18 @@ class Multivariate:
         return True
 
     def _restore_classifier(self, state: Mapping[str, Any]) -> None:
-        shown = np.array(state["shown"], np.uint16)
-        if shown.shape != (len(self.chosen), SHOWN):
-            raise SnapshotError(f"joint drift: expected {SHOWN} cells of {len(self.chosen)} features")
-        self._show(shown)
+        self._show(self._cells(state["shown"]))
         assert self._classifier is not None
         self._classifier.restore(state["classifier"])
         self.domain = Statistic(*map(float, state["domain"])) if state["domain"] else None
+
+    def _cells(self, state: Any) -> NDArray[np.uint16]:
+        """Return cells [features, rows]; raises SnapshotError where they are not of the chosen features."""
+        found = np.array(state, np.uint16)
+        widths = np.diff(np.append(self._offsets, len(self._scores)))
+        if found.ndim != 2 or len(found) != len(widths) or (found >= widths[:, None]).any():
+            raise SnapshotError(f"joint drift: expected cells of {len(widths)} features")
+        return found
 
     def _scored(self, cells: NDArray[np.uint16]) -> Floats:
         """Return the scores [features, rows] of cells of the chosen features."""

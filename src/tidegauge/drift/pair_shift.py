@@ -132,8 +132,13 @@ class PairShift:
         if owned.shape != self._owned.shape or low.shape != self._low.shape:
             raise SnapshotError("pair shift: bets of other pairs")
         self._inflation = RunningInflation.load(state["inflation"], SCALES)
+        if len(self._inflation.value()) != self.count:
+            raise SnapshotError("pair shift: dependence of other pairs")
         self._owned, self._low, self.steps = owned, low, int(state["steps"])
-        self.moved = {one[0]: MovedPair(*one) for one in state["moved"]}
+        moved = [_moved(*one) for one in state["moved"]]
+        if any(not 0 <= one.pair < self.count for one in moved):
+            raise SnapshotError("pair shift: other pairs have moved")
+        self.moved = {one.pair: one for one in moved}
 
     def _note(self, found: Floats) -> None:
         self._inflation.add(found * self._terms.standard)
@@ -142,6 +147,10 @@ class PairShift:
         took = self.steps - int(self._low[pair])
         until = self.steps + max(self.quiet, QUIET_SHARE * took)
         self.moved[pair] = MovedPair(pair, self.steps, until, evidence, correlation)
+
+
+def _moved(pair: Any, step: Any, until: Any, evidence: Any, correlation: Any) -> MovedPair:
+    return MovedPair(int(pair), int(step), int(until), float(evidence), float(correlation))
 
 
 class _Terms(NamedTuple):
