@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -125,6 +125,7 @@ def test_a_bet_is_fair_for_every_bounded_law_with_the_mean_and_the_variance():
             assert weights @ np.exp(stake * values) <= math.exp(cost) * (1 + 1e-12)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 3_000), max_size=8))
 def test_the_cut_into_additions_changes_nothing(cuts):
     rng = np.random.default_rng(3)
