@@ -59,7 +59,7 @@ class Ragged:
     def take(self, rows: Ints) -> Ragged:
         """Return the column of the rows at these indices [n]."""
         widths = np.array([len(layout.names) for layout in self.layouts], np.int64)[self.layout]
-        places = _places((np.cumsum(widths) - widths)[rows], widths[rows])
+        places = places_of((np.cumsum(widths) - widths)[rows], widths[rows])
         return Ragged(self.layouts, self.layout[rows], self.values[places])
 
 
@@ -90,13 +90,13 @@ class Lists:
         if not len(self.sizes):
             return self
         _, counts = self.counts(len(self.sizes))
-        places = _places((np.cumsum(counts) - counts)[rows], counts[rows])
+        places = places_of((np.cumsum(counts) - counts)[rows], counts[rows])
         return Lists(
             self.sizes[rows], self.items[places], self.gains[places] if len(self.gains) else self.gains
         )
 
 
-def _places(starts: Ints, counts: Ints) -> Ints:
+def places_of(starts: Ints, counts: Ints) -> Ints:
     """Return the places of runs that begin at `starts` [n], one after the other."""
     places: Ints = np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
     return places

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import NO_TEXT, Codes, Floats, Ints, Layout, Lists, Ragged
+from tidegauge.block import NO_TEXT, Codes, Floats, Ints, Layout, Lists, Ragged, places_of
 from tidegauge.block_builder import RaggedBuilder, list_column
 
 Names = tuple[str, ...]
 Maps = Sequence[Mapping[str, Any]]
 
 _MAYBE_TEXT = frozenset({str, NoneType})
+
+
+class Given(NamedTuple):
+    """Maps [n] as they were given: names, and values, or those packed as float64 where all are numbers."""
+
+    names: list[Names]
+    values: list[bytes | tuple[Any, ...]]
+
+    def take(self, rows: Sequence[int]) -> Given:
+        """Return the maps at these places [m]."""
+        return Given([self.names[row] for row in rows], [self.values[row] for row in rows])
 
 
 class Dictionary(dict[str, int]):
@@ -40,18 +52,34 @@ class Dictionary(dict[str, int]):
         """Return the column of maps [n]."""
         if not any(maps):
             return Ragged((Layout((), ()),)[: len(maps)], np.zeros(len(maps), np.int32), np.zeros(0))
-        names = list(map(tuple, maps))
-        codes = {each: code for code, each in enumerate(dict.fromkeys(names))}
         values = list(chain.from_iterable(each.values() for each in maps))
-        numbers = _numbers(values)
-        if numbers is not None:
-            layouts = tuple(Layout(each, (False,) * len(each)) for each in codes)
-            return Ragged(layouts, _codes(codes, names), numbers)
-        return self._with_texts(codes, _codes(codes, names), values) or self._one_by_one(maps)
+        return self._flat(list(map(tuple, maps)), values)
+
+    def given(self, maps: Given) -> Ragged:
+        """Return the column of maps [n] as they were given.
+
+        >>> Dictionary().given(Given([("a", "b")], [np.array([1.0, 2.0]).tobytes()])).values.tolist()
+        [1.0, 2.0]
+        """
+        packed = np.fromiter((type(each) is bytes for each in maps.values), np.bool_, len(maps.values))
+        if packed.all():
+            return _packed(maps)
+        others = maps.take(np.flatnonzero(~packed).tolist()) if packed.any() else maps
+        column = self._flat(others.names, list(chain.from_iterable(others.values)))
+        return _woven(packed, _packed(maps.take(np.flatnonzero(packed).tolist())), column)
 
     def lists(self, values: Sequence[Any]) -> Lists:
         """Return the column of the lists and maps of gains among values [n]."""
         return list_column(values, self.code)
+
+    def _flat(self, names: Sequence[Names], values: list[Any]) -> Ragged:
+        """Return the column of maps that have these names [n], and these values one after the other."""
+        codes = {each: code for code, each in enumerate(dict.fromkeys(names))}
+        layout = _codes(codes, names)
+        numbers = _numbers(values)
+        if numbers is not None:
+            return Ragged(_of_numbers(codes), layout, numbers)
+        return self._with_texts(codes, layout, values) or self._one_by_one(names, values)
 
     def _with_texts(self, codes: Mapping[Names, int], layout: Codes, values: list[Any]) -> Ragged | None:
         """Return the column of maps with texts, None where a name has texts and numbers."""
@@ -76,10 +104,10 @@ class Dictionary(dict[str, int]):
             layouts.append(Layout(names, tuple(text)))
         return Ragged(tuple(layouts), layout, found)
 
-    def _one_by_one(self, maps: Maps) -> Ragged:
-        builder = RaggedBuilder(self.code)
-        for each in maps:
-            builder.append(each)
+    def _one_by_one(self, names: Sequence[Names], values: list[Any]) -> Ragged:
+        builder, each = RaggedBuilder(self.code), iter(values)
+        for own in names:
+            builder.append(dict(zip(own, each, strict=False)))
         return builder.build()
 
 
@@ -91,6 +119,36 @@ def text_of(value: Any) -> str | None:
 def number_of(value: Any) -> float:
     """Return the number that stands for a prediction or a label in a block, NaN for a text or a list."""
     return np.nan if isinstance(value, str | list | dict) else value
+
+
+def _of_numbers(names: Iterable[Names]) -> tuple[Layout, ...]:
+    return tuple(Layout(each, (False,) * len(each)) for each in names)
+
+
+def _packed(maps: Given) -> Ragged:
+    """Return the column of maps [n] of numbers alone, which are packed."""
+    names, values = maps
+    numbers = np.frombuffer(b"".join(cast("list[bytes]", values)), np.float64)
+    same = {id(each): each for each in names}  # a tuple of hundreds of names is not hashed for every map
+    codes = {each: code for code, each in enumerate(dict.fromkeys(same.values()))}
+    code_of = {number: codes[each] for number, each in same.items()}
+    layout = np.fromiter((code_of[id(each)] for each in names), np.int32, len(names))
+    return Ragged(_of_numbers(codes), layout, numbers)
+
+
+def _woven(chosen: NDArray[np.bool_], those: Ragged, others: Ragged) -> Ragged:
+    """Return the column of rows [n] in which `those` stand where they are chosen, and `others` elsewhere."""
+    if not len(those.layout):
+        return others
+    layout = np.empty(len(chosen), np.int32)
+    layout[chosen], layout[~chosen] = those.layout, others.layout + len(those.layouts)
+    layouts = (*those.layouts, *others.layouts)
+    counts = np.array([len(each.names) for each in layouts], np.int64)[layout]
+    starts = np.cumsum(counts) - counts
+    values = np.empty(int(counts.sum()))
+    for rows, column in ((chosen, those), (~chosen, others)):
+        values[places_of(starts[rows], counts[rows])] = column.values
+    return Ragged(layouts, layout, values)
 
 
 def _codes(codes: Mapping[Names, int], names: Sequence[Names]) -> Codes:

@@ -17,9 +17,11 @@ import msgspec
 from msgspec.json import Decoder as JsonDecoder
 
 from tidegauge.block import Labelled, Predicted, Scalar
+from tidegauge.block_columns import Names
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
 from tidegauge.explain import PATH_CHARACTERS, UNREADABLE, explained, malformed
+from tidegauge.feature_maps import FeatureReader
 from tidegauge.records import DeadLetter, Label, Prediction, Time
 from tidegauge.redact import printable
 
@@ -74,10 +76,13 @@ class Decoder:
     __slots__ = (
         "_limits",
         "_short_names",
+        "features",
         "future_ms",
         "label_json",
+        "message_bytes",
         "most_segments",
         "prediction_json",
+        "sent_json",
         "short_id",
         "short_message",
     )
@@ -85,6 +90,9 @@ class Decoder:
     def __init__(self, limits: Limits) -> None:
         self._limits: Final = limits
         self._short_names: Final[set[tuple[str, ...]]] = set()  # of maps seen, a memo
+        self.features: Final = FeatureReader(limits)
+        self.message_bytes: Final = limits.message_bytes
+        self.sent_json: Final[JsonDecoder[Prediction]] = JsonDecoder(_sent())
         self.prediction_json: Final = JsonDecoder(Prediction)
         self.label_json: Final = JsonDecoder(Label)
         self.future_ms: Final = limits.future_seconds * 1_000
@@ -129,8 +137,18 @@ class Decoder:
         record = self._record(self.prediction_json, Prediction, value)
         self.check_ids(record)
         if len(value or b"") > self.short_message or len(record.segments) > self.most_segments:
-            self._check_prediction(record)
+            self._check_prediction(record, record.features)
         return record
+
+    def check_long(self, record: Prediction, names: Names, values: bytes | tuple[Any, ...]) -> None:
+        """Raise Rejected where a message of many bytes says too much; its features stand beside it.
+
+        Features that are packed are within the limits.
+        """
+        self.check_ids(record)
+        self._check_prediction(
+            record, {} if isinstance(values, bytes) else dict(zip(names, values, strict=True))
+        )
 
     def label_record(self, value: bytes | None) -> Label:
         """Return the label in a message, its time not yet read, or raise Rejected."""
@@ -170,10 +188,10 @@ class Decoder:
             raise Rejected("from_the_future", detail, path)
         return at_ms
 
-    def _check_prediction(self, record: Prediction) -> None:
+    def _check_prediction(self, record: Prediction, features: Mapping[str, Any]) -> None:
         limits = self._limits
         self._check_value(record.prediction, "$.prediction")
-        self._check_map(record.features, limits.features, "$.features")
+        self._check_map(features, limits.features, "$.features")
         self._check_map(record.segments, limits.segments, "$.segments")
         self._check_map(record.resources, limits.features, "$.resources")
         if isinstance(record.prediction_proba, dict):
@@ -181,7 +199,7 @@ class Decoder:
 
     def check_ids(self, record: Prediction | Label) -> None:
         """Raise Rejected where an id is too long."""
-        for name in IDS[type(record)]:
+        for name in IDS[Prediction if isinstance(record, Prediction) else Label]:
             _check_text(getattr(record, name), self._limits.id_bytes, f"$.{name}")
 
     def _check_map(self, items: Mapping[str, Any], most: int, path: str) -> None:
@@ -207,6 +225,12 @@ class Decoder:
             raise Rejected("too_many", _at_most(self._limits.list_items, "items", len(value)), path)
         for index, item in enumerate(value):
             _check_text(item, self._limits.text_bytes, f"{path}[{index}]")
+
+
+def _sent() -> Any:
+    """Return the type of a prediction whose features are not read yet."""
+    features: Any = ("features", msgspec.Raw, msgspec.Raw(b"{}"))
+    return msgspec.defstruct("Sent", [features], bases=(Prediction,), frozen=True, gc=False, kw_only=True)
 
 
 def read(value: bytes | None, shape: type[Shape]) -> Shape:

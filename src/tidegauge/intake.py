@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.block import Ints
+from tidegauge.block_columns import Given
 from tidegauge.errors import Rejected
 from tidegauge.events import IDS, LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder
 from tidegauge.explain import UNREADABLE
@@ -24,6 +26,7 @@ Message = TypeVar("Message", Prediction, Label)
 Values = Sequence[bytes | None]
 
 _NUMBERS = frozenset({int, float, NoneType})
+_WIDE_BYTES = 500  # of a message on average, from which on features are read by layouts: some 20 of them
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Intake(Generic[Message]):
     events: list[Message]  # [m]
     at_ms: Ints  # [m]
     rejected: dict[int, Rejected]  # the other n - m, by place
+    features: Given | None = None  # [m] of predictions, where they are not in the events
 
     def move(self, places: Ints) -> None:
         """Let the messages [n] be those at these places [n] among others."""
@@ -44,7 +48,9 @@ class Intake(Generic[Message]):
         """Take events out, by place among the messages."""
         if reasons:
             kept = np.isin(self.places, list(reasons), invert=True)
-            self.events = [event for event, keep in zip(self.events, kept.tolist(), strict=True) if keep]
+            self.events = list(compress(self.events, kept.tolist()))
+            if self.features is not None:
+                self.features = self.features.take(np.flatnonzero(kept).tolist())
             self.places, self.at_ms = self.places[kept], self.at_ms[kept]
             self.rejected |= reasons
 
@@ -52,7 +58,12 @@ class Intake(Generic[Message]):
 def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Prediction]:
     """Return the predictions in messages [n] of records with these times [n]."""
     exact = decoder.prediction_record
-    taken = _read(decoder, decoder.prediction_json.decode, exact, values)
+    sizes = _lengths([value or b"" for value in values])
+    if sizes.sum() > _WIDE_BYTES * len(sizes):
+        taken = _read(decoder.sent_json.decode, exact, values, decoder.message_bytes)
+        _read_features(taken, decoder, values, sizes)
+    else:
+        taken = _read(decoder.prediction_json.decode, exact, values, decoder.short_message)
     segments = _lengths(event.segments for event in taken.events)
     many = np.flatnonzero(segments > decoder.most_segments).tolist()
     _look_closer(taken, exact, values, [*_long_ids(decoder, Prediction, taken.events), *many])
@@ -64,7 +75,7 @@ def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Inta
 def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Label]:
     """Return the labels in messages [n] of records with these times [n]."""
     exact = decoder.label_record
-    taken = _read(decoder, decoder.label_json.decode, exact, values)
+    taken = _read(decoder.label_json.decode, exact, values, decoder.short_message)
     _look_closer(taken, exact, values, _long_ids(decoder, Label, taken.events))
     times = [event.labelled_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, LABELLED_AT)
@@ -72,16 +83,13 @@ def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[La
 
 
 def _read(
-    decoder: Decoder,
-    decode: Callable[[bytes], Message],
-    exact: Callable[[bytes | None], Message],
-    values: Values,
+    decode: Callable[[bytes], Message], exact: Callable[[bytes | None], Message], values: Values, most: int
 ) -> Intake[Message]:
-    """Return what the messages say; of short ones, all that their types allow."""
-    short, places, events, rejected = decoder.short_message, [], [], {}
+    """Return what the messages say; of those of at most so many bytes, all that their types allow."""
+    places, events, rejected = [], [], {}
     for place, value in enumerate(values):
         try:
-            event = decode(value) if value and len(value) <= short else exact(value)
+            event = decode(value) if value and len(value) <= most else exact(value)
         except UNREADABLE:
             rejected[place] = _reason(exact, value)
         except Rejected as reason:
@@ -90,6 +98,20 @@ def _read(
             places.append(place)
             events.append(event)
     return Intake(np.array(places, np.int64), events, np.zeros(len(places), np.int64), rejected)
+
+
+def _read_features(taken: Intake[Prediction], decoder: Decoder, values: Values, sizes: Ints) -> None:
+    """Fill in the features, and reject messages whose features are none, or that say too much."""
+    models = [(event.model_id, event.model_version) for event in taken.events]
+    given, wrong = decoder.features.read(models, [event.features for event in taken.events])
+    taken.features = given
+    for index in np.flatnonzero(sizes[taken.places] > decoder.short_message).tolist():
+        try:
+            decoder.check_long(taken.events[index], given.names[index], given.values[index])
+        except Rejected:
+            wrong.append(index)
+    places = taken.places[wrong].tolist() if wrong else ()
+    taken.reject({place: _reason(decoder.prediction_record, values[place]) for place in places})
 
 
 def _reason(exact: Callable[[bytes | None], Any], value: bytes | None) -> Rejected:

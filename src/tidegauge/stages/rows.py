@@ -112,15 +112,16 @@ class Rows:
 
     def _predictions(self, rows: Ints, texts: Dictionary, segments: _Segments) -> PredictionRows:
         taken = self._batch.predictions
-        events = (
-            taken.events if len(rows) == len(taken.events) else [taken.events[row] for row in rows.tolist()]
-        )
+        events, given = taken.events, taken.features
+        if len(rows) < len(events):
+            events = [events[row] for row in rows.tolist()]
+            given = given.take(rows.tolist()) if given else None
         latencies = np.array([event.latency_ms for event in events], np.float64)
         return PredictionRows(
             **self._shared(taken.places[rows], self._batch.contexts[rows], texts, segments),
             **_answer_columns(self._batch.answers, rows, texts),
             predicted_at_ms=taken.at_ms[rows],
-            features=texts.maps([event.features for event in events]),
+            features=texts.given(given) if given else texts.maps([event.features for event in events]),
             latency_ms=latencies,
             resources=texts.maps([event.resources for event in events]),
             entity=texts.codes([event.entity_id for event in events]),
