@@ -7,6 +7,7 @@ its labels have come it is compared with what was realised. Segments have no est
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.roster import OTHER, Expansion, Roster
 from tidegauge.monitor.scored import OTHERS, OWN, SCORE, Scored, scored
-from tidegauge.windows import PaneTable
+from tidegauge.windows import PaneTable, distinct, grouped, grown, summed
 
 COHORT = "1h"  # the window under which the estimator's own error stands
 _ROWS = ("accuracy", "mae")  # one of them counts every outcome
 _FOREVER_MS = 1 << 62
 _HOUR_BITS = 42  # hours since the epoch, of any time in ms that 63 bits hold
 _OPEN_COHORTS = 3  # hours that still take predictions
+_NO_HOUR = 1 << 62
+_FEW_NAMES = 16  # whose rows of the tables stand in a column by series: those of scores of two classes
 _WEIGHT, _SQUARES = 0, 1  # halves of a labelled row of cells
 
 Cohort = dict[str, Value]
@@ -50,12 +53,16 @@ class Estimates:
         self._cohorts = PaneTable(bins, HISTORY_PANE_MS, _OPEN_COHORTS)
         self._reference = PaneTable(2 * bins, _FOREVER_MS, 1)
         self._live = PaneTable(2 * bins, 1, 2)  # its time is the epoch: this one and the one before
-        self._labelled: dict[int, int] = {}  # version's series -> labelled rows so far
+        self._step_ms = math.gcd(*(table.pane_ms for table in (*self._windows.values(), self._cohorts)))
+        self._labelled: Ints = np.zeros(0, np.int64)  # by version's series: labelled rows so far
         self._names: dict[int, dict[str, int]] = {}  # version's series -> name -> row of the tables
         self._name_count = 0
+        self._columns: dict[str, Ints] = {}  # of few names: by version's series the row, -1 where not known
         self._featured = Featured(settings, roster)
         self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
-        self._due: set[int] = set()  # versions with predictions since `advance`
+        self._oldest: Ints = np.zeros(0, np.int64)  # by version's series: of these hours, or _NO_HOUR
+        self._noted: Ints = np.zeros(0, np.int64)  # by version's series: one of these hours, or _NO_HOUR
+        self._touched: list[Ints] = []  # versions with predictions since `advance`
         self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
         self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
 
@@ -68,23 +75,22 @@ class Estimates:
         for found in scored(block, rows, rows.number, rows.text, self._bins):
             row = found.row
             numbers = self._numbers(expansion.version[row], found)
-            index, amount = found.bin[:, None], np.ones((len(row), 1))
+            groups = grouped(numbers, at_ms[row], watermark_ms[row], self._step_ms)
+            sums = summed(groups, found.bin[:, None], np.ones((len(row), 1)), self._bins)
             for table in (*self._windows.values(), self._cohorts):
-                table.add(numbers, at_ms[row], watermark_ms[row], index, amount)
+                table.add_sums(groups, sums)
         self._featured.predictions(block, expansion)
-        for key in np.unique(expansion.version << _HOUR_BITS | at_ms // HISTORY_PANE_MS).tolist():
-            hours = self._open.setdefault(key >> _HOUR_BITS, set())
-            hours.add(key & ((1 << _HOUR_BITS) - 1))
-            self._due.add(key >> _HOUR_BITS)
+        self._open_hours(expansion.version, at_ms // HISTORY_PANE_MS)
 
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Refresh the calibrations with the outcome rows of a block."""
         if not self._settings.enabled:
             return
         rows = block.outcomes
-        versions, inverse = np.unique(expansion.version, return_inverse=True)
-        epochs = [self._epoch(series) for series in versions.tolist()]
-        epoch = np.array(epochs, np.int64)[inverse]
+        every, inverse = distinct(expansion.version)
+        versions = expansion.version[every]
+        self._reach(int(versions.max(initial=-1)) + 1)
+        epoch = self._epochs(self._labelled[versions])[inverse]
         for found in scored(block, rows, rows.label_number, rows.label_text, self._bins):
             row = found.row
             numbers = self._numbers(expansion.version[row], found)
@@ -98,9 +104,8 @@ class Estimates:
             now = epoch[row][later]
             self._live.add(numbers[later], now, now, index[later], amount[later])
         self._featured.outcomes(block, expansion)
-        fresh = np.bincount(inverse, (rows.revision == 0) & (rows.sign > 0), len(versions))
-        for series, count in zip(versions.tolist(), fresh.tolist(), strict=True):
-            self._labelled[series] = self._labelled.get(series, 0) + int(count)
+        fresh = (rows.revision == 0) & (rows.sign > 0)
+        self._labelled[versions] += np.bincount(inverse[fresh], minlength=len(versions))
 
     def adopt(self, series: int, file: BaselineFile) -> None:
         """Take a file's labelled rows for the first ones of a version, where it has such rows."""
@@ -114,16 +119,14 @@ class Estimates:
             zeros = np.zeros(len(rows), np.int64)
             self._reference.add(zeros + self._number(series, name), zeros, zeros, bins, rows)
         first = min(file.labelled, self._settings.reference_outcomes)
-        self._labelled[series] = max(first, self._labelled.get(series, 0))
+        self._reach(series + 1)
+        self._labelled[series] = max(first, self._labelled[series])
 
     def advance(self) -> None:
         """Write down the estimates of hours that are over, and judge cohorts whose labels have come."""
-        for series in sorted(self._due):
+        for series, now in self._versions_past_an_hour():
             hours = self._open[series]
-            now = self._roster.watermark(series) // HISTORY_PANE_MS
             over = sorted(hour for hour in hours if hour < now)
-            if not over:
-                continue
             curves = self._curves(series)
             for hour in over:
                 hours.discard(hour)
@@ -132,8 +135,8 @@ class Estimates:
                 said |= self._featured.cohort(series, at_ms, self._z) if self._ready(series) else {}
                 if any(value.value is not None for value in said.values()):
                     self._said.setdefault(series, {})[hour] = said
+            self._oldest[series], self._noted[series] = min(hours, default=_NO_HOUR), _NO_HOUR
             self._judge(series, now)
-        self._due.clear()
 
     def values(self, series: int) -> dict[str, dict[str, Value]]:
         """Return by window the estimated metrics of a version, and how good they were; empty without any."""
@@ -156,15 +159,17 @@ class Estimates:
             for table in (*self._windows.values(), self._cohorts, self._reference, self._live):
                 table.forget(number)
         self._featured.forget(series)
-        for kept in (self._labelled, self._open, self._said, self._judged):
+        for kept in (self._open, self._said, self._judged):
             kept.pop(series, None)
+        self._labelled[series : series + 1] = 0
+        self._oldest[series : series + 1] = self._noted[series : series + 1] = _NO_HOUR
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
         return {
             "names": list(self._names.items()),
             "tables": {name: table.state() for name, table in self._tables().items()},
-            "labelled": list(self._labelled.items()),
+            "labelled": _pairs(self._labelled),
             "open": [[series, sorted(hours)] for series, hours in self._open.items()],
             "said": [
                 [series, [[hour, dict(said)] for hour, said in hours.items()]]
@@ -181,8 +186,13 @@ class Estimates:
         for name, table in self._tables().items():
             if name in state["tables"]:
                 table.restore(state["tables"][name])
-        self._labelled = dict(state["labelled"])
+        labelled = np.array(state["labelled"], np.int64).reshape(-1, 2)
+        self._reach(int(labelled[:, 0].max(initial=-1)) + 1)
+        self._labelled[labelled[:, 0]] = labelled[:, 1]
         self._open = {series: set(hours) for series, hours in state["open"]}
+        self._reach(max(self._open, default=-1) + 1)
+        for series, hours in self._open.items():
+            self._oldest[series] = min(hours, default=_NO_HOUR)
         self._said = {
             series: {hour: {name: Value(*value) for name, value in said.items()} for hour, said in hours}
             for series, hours in state["said"]
@@ -198,16 +208,58 @@ class Estimates:
         kept = {"cohorts": self._cohorts, "reference": self._reference, "live": self._live}
         return kept | {f"window/{name}": table for name, table in self._windows.items()}
 
+    def _open_hours(self, version: Ints, hour: Ints) -> None:
+        """Keep the hours of prediction rows [n] until they are over."""
+        self._reach(int(version.max(initial=-1)) + 1)
+        self._touched.append(version)
+        new = np.flatnonzero(self._noted[version] != hour)
+        for key in np.unique(version[new] << _HOUR_BITS | hour[new]).tolist():
+            self._open.setdefault(key >> _HOUR_BITS, set()).add(key & ((1 << _HOUR_BITS) - 1))
+        np.minimum.at(self._oldest, version[new], hour[new])
+        self._noted[version[new]] = hour[new]
+
+    def _versions_past_an_hour(self) -> list[tuple[int, int]]:
+        """Return which versions with new predictions have an hour that is over, and the hour they are in."""
+        if not self._touched:
+            return []
+        every = np.concatenate(self._touched)
+        self._touched.clear()
+        series = every[distinct(every)[0]]
+        now = self._roster.watermarks(self._roster.columns.model[series]) // HISTORY_PANE_MS
+        past = np.flatnonzero(self._oldest[series] < now)
+        return list(zip(series[past].tolist(), now[past].tolist(), strict=True))
+
+    def _reach(self, size: int) -> None:
+        self._labelled = grown(self._labelled, size, 0)
+        self._oldest, self._noted = grown(self._oldest, size, _NO_HOUR), grown(self._noted, size, _NO_HOUR)
+
+    def _epochs(self, labelled: Ints) -> Ints:
+        """Return which epoch the labels after so many [n] belong to; -1 while they are the reference."""
+        later = labelled - self._settings.reference_outcomes
+        return np.where(later >= 0, later // self._settings.live_outcomes, -1)
+
     def _epoch(self, series: int) -> int:
-        """Return which epoch the next labels of a version belong to; -1 while they are its reference."""
-        later = self._labelled.get(series, 0) - self._settings.reference_outcomes
-        return later // self._settings.live_outcomes if later >= 0 else -1
+        return int(self._epochs(self._labelled[series : series + 1]).max(initial=-1))
 
     def _numbers(self, series: Ints, found: Scored) -> Ints:
         size = len(found.names)
+        if len({*self._columns, *found.names}) <= _FEW_NAMES:
+            return self._numbers_of_few(series, found)
         keys, place = np.unique(series * size + found.name, return_inverse=True)
         numbers = [self._number(key // size, found.names[key % size]) for key in keys.tolist()]
         return np.array(numbers, np.int64)[place]
+
+    def _numbers_of_few(self, series: Ints, found: Scored) -> Ints:
+        numbers = np.empty(len(series), np.int64)
+        for code, name in enumerate(found.names):
+            mine = np.flatnonzero(found.name == code)
+            own = series[mine]
+            column = self._columns.get(name, np.zeros(0, np.int64))
+            column = self._columns[name] = grown(column, int(own.max(initial=-1)) + 1, -1)
+            for version in np.unique(own[column[own] < 0]).tolist():
+                column[version] = self._number(version, name)
+            numbers[mine] = column[own]
+        return numbers
 
     def _number(self, series: int, name: str) -> int:
         names = self._names.setdefault(series, {})
@@ -253,7 +305,7 @@ class Estimates:
         return classification.multiclass(own, other, list(curves.values()), self._z)
 
     def _ready(self, series: int) -> bool:
-        return self._labelled.get(series, 0) >= self._settings.min_outcomes
+        return int(self._labelled[series : series + 1].sum()) >= self._settings.min_outcomes
 
     def _weighted(self, series: int, window: str) -> dict[str, Value]:
         """Return estimates with a calibration weighted by features, and how many labels are like the window.
@@ -303,6 +355,12 @@ class Estimates:
             if cohort and share >= self._settings.mature_share / 2:
                 self._judged.setdefault(series, []).append(cohort)
                 del self._judged[series][: -self._settings.cohorts]
+
+
+def _pairs(column: Ints) -> Ints:
+    """Return where a column [n] is not 0, and what it is there [m, 2]."""
+    places = np.flatnonzero(column)
+    return np.stack((places, column[places]), axis=1)
 
 
 def _of_class(sums: dict[str, Floats], name: str, two: bool) -> tuple[Floats, Floats]:

@@ -34,6 +34,8 @@ class Featured:
 
     def predictions(self, block: Block, expansion: Expansion) -> None:
         """Count the prediction rows of a block."""
+        if not self._settings.estimates.cells:
+            return
         for series in np.unique(expansion.version).tolist():
             task = self._task(series).task
             if self._wanted(series) and (task is None or task in LIKELY):
@@ -45,7 +47,7 @@ class Featured:
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Learn from the outcome rows of a block."""
         rows = block.outcomes
-        for series in np.unique(expansion.version).tolist():
+        for series in np.unique(expansion.version).tolist() if self._profiles else ():
             state, profile = self._task(series), self._profiles.get(series)
             if profile is None or state.task not in LIKELY:
                 continue
