@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, count, repeat
 from types import NoneType
 from typing import Any, NamedTuple, cast
 
@@ -45,8 +45,10 @@ class Dictionary(dict[str, int]):
 
     def codes(self, texts: Sequence[str | None]) -> Codes:
         """Return the codes of texts [n], NO_TEXT for those that are missing."""
-        code_of = {text: NO_TEXT if text is None else self.code(text) for text in dict.fromkeys(texts)}
-        return np.fromiter(map(code_of.__getitem__, texts), np.int32, len(texts))
+        new = [text for text in dict.fromkeys(texts) if text is not None and text not in self]
+        self.update(zip(new, count(len(self)), strict=False))
+        found: Sequence[Any] = texts  # None is in no dictionary
+        return np.fromiter(map(self.get, found, repeat(NO_TEXT)), np.int32, len(texts))
 
     def maps(self, maps: Maps) -> Ragged:
         """Return the column of maps [n]."""

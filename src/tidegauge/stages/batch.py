@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -30,12 +32,28 @@ from tidegauge.records import Label, Prediction
 _MOST_CONTEXTS = 100_000  # remembered; beyond it all are learnt anew
 
 
+def spread(model_id: str) -> int:
+    """Return the number that chooses the partition of a model, by its remainder."""
+    return zlib.crc32(model_id.encode())
+
+
 class Context(NamedTuple):
     """Whose a prediction is."""
 
     model_id: str
     model_version: str
     segments: tuple[tuple[str, str], ...]  # sorted
+
+
+class ContextColumns(NamedTuple):
+    """Contexts [n] as columns: what many have in common stands once."""
+
+    models: list[str]
+    spread: Ints  # [n] what chooses the partition of the model
+    version: Ints  # [n] places in versions
+    versions: list[str]
+    segment: Ints  # [n] places in segments
+    segments: list[tuple[tuple[str, str], ...]]
 
 
 class Contexts:
@@ -46,8 +64,11 @@ class Contexts:
         self._forget()
 
     def _forget(self) -> None:
-        self.all: list[Context] = []
         self.packed: list[bytes] = []
+        self._models: list[str] = []
+        self._versions: dict[str, int] = {}
+        self._segments: dict[tuple[tuple[str, str], ...], int] = {}
+        self._spread, self._version, self._segment = array("q"), array("q"), array("q")
         self._by_bytes: dict[bytes, int] = {}
         self._by_fields: dict[tuple[object, ...], int] = {}
 
@@ -81,6 +102,15 @@ class Contexts:
                 self._add(Context(*unpack_context(context)), context)
         return np.fromiter(map(self._by_bytes.__getitem__, contexts), np.int64, len(contexts))
 
+    def columns(self) -> ContextColumns:
+        """Return all contexts by their numbers."""
+        spread, version, segment = (
+            np.array(column, np.int64) for column in (self._spread, self._version, self._segment)
+        )
+        return ContextColumns(
+            self._models, spread, version, list(self._versions), segment, list(self._segments)
+        )
+
     def _learn(self, event: Prediction, fields: tuple[object, ...]) -> None:
         if fields in self._by_fields:
             return
@@ -91,9 +121,12 @@ class Contexts:
         self._by_fields[fields] = self._add(found, packed) if number is None else number
 
     def _add(self, context: Context, packed: bytes) -> int:
-        number = self._by_bytes[packed] = len(self.all)
-        self.all.append(context)
+        number = self._by_bytes[packed] = len(self.packed)
         self.packed.append(packed)
+        self._models.append(context.model_id)
+        self._spread.append(spread(context.model_id))
+        self._version.append(self._versions.setdefault(context.model_version, len(self._versions)))
+        self._segment.append(self._segments.setdefault(context.segments, len(self._segments)))
         return number
 
 

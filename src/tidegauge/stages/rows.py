@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -25,7 +24,8 @@ from tidegauge.join import (
     unpack_labelled,
 )
 from tidegauge.records import REASONS, DeadLetter
-from tidegauge.stages.batch import Batch, Contexts
+from tidegauge.stages.batch import Batch, Contexts, spread
+from tidegauge.windows import distinct
 
 BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
 
@@ -38,7 +38,7 @@ def destination(model_id: str, partitions: int) -> int:
     >>> destination("churn", 4)
     0
     """
-    return zlib.crc32(model_id.encode()) % partitions
+    return spread(model_id) % partitions
 
 
 class Resolved(NamedTuple):
@@ -68,8 +68,8 @@ class Rows:
     def __init__(self, resolved: Resolved, contexts: Contexts, partitions: int) -> None:
         batch, resolutions, self._again = resolved
         self._batch = batch
-        self._contexts = contexts.all
         self._outcomes = _outcomes(resolutions, self._again, contexts)
+        self._contexts = contexts.columns()  # those of the outcomes are among them now
         self._emitted = np.flatnonzero(resolutions.emitted[batch.predictions.places])
         self._hashes = np.frombuffer(batch.arrivals.keys, "<u8")[:: KEY_BYTES // 8]
         self._partitions = partitions
@@ -87,10 +87,7 @@ class Rows:
                 yield partition, self._block(self._emitted[mine[0]], mine[1])
 
     def _destinations(self, contexts: Ints) -> Ints:
-        numbers, inverse = np.unique(contexts, return_inverse=True)
-        models = [self._contexts[number].model_id for number in numbers.tolist()]
-        found = np.array([destination(model, self._partitions) for model in models], np.int64)
-        return found[inverse]
+        return self._contexts.spread[contexts] % self._partitions
 
     def _parts(self, predictions: Ints, outcomes: Ints) -> Iterator[tuple[slice, slice]]:
         """Yield which rows go into one block, given the places of the events that they follow from."""
@@ -142,24 +139,25 @@ class Rows:
         )
 
     def _shared(self, places: Ints, contexts: Ints, texts: Dictionary, segments: _Segments) -> dict[str, Any]:
-        numbers, inverse = np.unique(contexts, return_inverse=True)
-        found = [self._contexts[number] for number in numbers.tolist()]
-        codes = np.array([segments.code(each.segments) for each in found], np.int32)
-        arrivals = self._batch.arrivals
+        every, arrivals = self._contexts, self._batch.arrivals
+        first, place = distinct(contexts)
+        models = [every.models[number] for number in contexts[first].tolist()]
+        version, of_version = np.unique(every.version[contexts], return_inverse=True)
+        segment, of_segment = np.unique(every.segment[contexts], return_inverse=True)
         return {
             "source": self._batch.source[places].astype(np.int32),
             "offset": arrivals.offsets[places],
-            "model": texts.codes([each.model_id for each in found])[inverse],
-            "version": texts.codes([each.model_version for each in found])[inverse],
-            "segments": codes[inverse],
+            "model": texts.codes(models)[place],
+            "version": texts.codes([every.versions[number] for number in version.tolist()])[of_version],
+            "segments": segments.codes([every.segments[each] for each in segment.tolist()])[of_segment],
             "id_hash": self._hashes[places].astype(np.uint64),
             "prediction_id": tuple([arrivals.names[place] for place in places.tolist()]),
         }
 
 
 class _Segments(dict[tuple[tuple[str, str], ...], int]):
-    def code(self, segments: tuple[tuple[str, str], ...]) -> int:
-        return self.setdefault(segments, len(self))
+    def codes(self, segments: list[tuple[tuple[str, str], ...]]) -> Codes:
+        return np.array([self.setdefault(each, len(self)) for each in segments], np.int32)
 
 
 def letters(resolved: Resolved) -> Iterator[DeadLetter]:
