@@ -255,24 +255,17 @@ class PaneTable:
 
     def _take(self, count: int) -> Ints:
         """Return slots that are nobody's."""
-        slots = self._free_slots[-count:]
-        del self._free_slots[-count:]
-        more = count - len(slots)
-        slots += range(self._slot_count, self._slot_count + more)
-        self._slot_count += more
+        slots = _numbers(self._free_slots, self._slot_count, count)
+        self._slot_count = max(self._slot_count, int(slots.max(initial=-1)) + 1)
         self._pages = grown(self._pages, self._slot_count, 0)
-        return np.array(slots, np.int64)
+        return slots
 
     def _new_pages(self, slot: Ints, number: Ints) -> Ints:
         """Return the page of each pair [n], which had none, and may come more than once."""
         first, where = distinct(slot * self._pages.shape[1] + number)
-        pages = self._free_pages[-len(first) :] if len(first) else []
-        del self._free_pages[len(self._free_pages) - len(pages) :]
-        more = len(first) - len(pages)
-        pages += range(self._page_count, self._page_count + more)
-        self._page_count += more
+        found = _numbers(self._free_pages, self._page_count, len(first))
+        self._page_count = max(self._page_count, int(found.max(initial=-1)) + 1)
         self._cells = grown(self._cells, self._page_count, 0)
-        found = np.array(pages, np.int64)
         self._pages[slot[first], number[first]] = found
         return found[where]
 
@@ -289,6 +282,14 @@ class PaneTable:
             self._pages[slots] = 0
             self._free_pages += pages.tolist()
             self._free_slots += slots.tolist()
+
+
+def _numbers(free: list[int], used: int, count: int) -> Ints:
+    """Return so many numbers: of those that are free the last ones, then those from `used` on."""
+    kept = max(len(free) - count, 0)
+    again = np.array(free[kept:], np.int64)
+    del free[kept:]
+    return np.concatenate((again, np.arange(used, used + count - len(again))))
 
 
 def _kinds(pages: Floats) -> NDArray[np.uint8]:
