@@ -19,12 +19,14 @@ SECONDS_A_SERIES = 0.004  # to write it
 
 @dataclass
 class World:
-    """A topic with one partition, a store that takes its time, and the clock."""
+    """A topic, of one partition unless told, a store that takes its time, and the clock."""
 
     waiting: list[list[Record]]
     seconds: float = 100.0
     published: list[tuple[float, float, set[str]]] = field(default_factory=list)  # from, to, keys
     saved: list[float] = field(default_factory=list)
+    saved_partitions: list[int] = field(default_factory=list)
+    partitions: int = 1
     ownership: Ownership | None = None
     gained: bool = False
 
@@ -35,7 +37,7 @@ class World:
     def take(self, count: int, seconds: float) -> list[Record]:
         assert self.ownership is not None
         if not self.gained:
-            self.ownership.gained([(TOPIC, 0)])
+            self.ownership.gained([(TOPIC, number) for number in range(self.partitions)])
             self.gained = True
         self.seconds += seconds
         return self.waiting.pop(0) if self.waiting else []
@@ -72,6 +74,7 @@ class World:
     def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
         self.seconds += 1.0
         self.saved.append(self.seconds)
+        self.saved_partitions.append(partition)
         return True
 
     def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
@@ -141,5 +144,21 @@ def test_snapshots_take_at_most_a_twentieth_of_the_time() -> None:
         running.step()
         world.seconds += 2.0
     assert len(world.saved) > 2
+    gaps = [after - before for before, after in zip(world.saved, world.saved[1:], strict=False)]
+    assert min(gaps) >= 20.0
+
+
+def test_snapshots_of_several_partitions_are_stored_in_turn_with_a_rest_after_each() -> None:
+    batches = [
+        [record._replace(partition=partition) for record in batch for partition in range(3)]
+        for batch in records(rounds=100)
+    ]
+    world = World(batches)
+    world.partitions = 3
+    running = stage(world)
+    for _ in range(100):
+        running.step()
+        world.seconds += 2.0
+    assert world.saved_partitions[:6] == [0, 1, 2, 0, 1, 2]
     gaps = [after - before for before, after in zip(world.saved, world.saved[1:], strict=False)]
     assert min(gaps) >= 20.0

@@ -10,6 +10,7 @@ The order of a step; every write replays harmlessly:
 
 Metric state goes out in pieces, the series that wait longest first; a piece is followed by a rest as long as
 the stage is busy: short when it is quiet, so that a label shows within a blink, long when it lags behind.
+Snapshots are stored one partition at a time, in turn, so that the other blocks wait for one alone.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Owned:
     epoch: int
     next_offset: int
     saved_offset: int
+    saved_at: float = 0.0  # by the stage's clock
 
 
 class MonitorStage:
@@ -106,7 +108,7 @@ class MonitorStage:
             self._keep(self._publish)  # 4
             self._published = self._clock()
         if now - self._saved >= self._save_rest():
-            self._keep(lambda: self._save(self._owned))  # 5, 6
+            self._keep(lambda: self._save(self._longest_unsaved()))  # 5, 6
             self._saved = self._clock()
         return len(records)
 
@@ -164,8 +166,15 @@ class MonitorStage:
         )
 
     def _save_rest(self) -> float:
-        rest = min(_SNAPSHOT_REST * self._saved_in, _LONGEST_REST_SECONDS)
-        return max(rest, self._settings.monitor.snapshot_seconds)
+        """Return how long after a snapshot the next partition's is stored."""
+        turns = max(len(self._owned), 1)
+        rest = min(_SNAPSHOT_REST * self._saved_in, _LONGEST_REST_SECONDS / turns)
+        return max(rest, self._settings.monitor.snapshot_seconds / turns)
+
+    def _longest_unsaved(self) -> dict[int, Owned]:
+        """Return the partition whose snapshot is behind for the longest time, if any is."""
+        behind = [each for each in self._owned.items() if each[1].next_offset != each[1].saved_offset]
+        return dict(sorted(behind, key=lambda each: each[1].saved_at)[:1])
 
     def _publish(self) -> None:
         """Write a piece of what changed since the last time; a report is kept until it is written.
@@ -215,7 +224,7 @@ class MonitorStage:
             snapshot = Snapshot(owned.next_offset, block_codec.pack(owned.monitor.state()))
             if not self._store.save(partition, owned.epoch, snapshot):
                 raise TidegaugeError(f"partition {partition} has a newer owner")
-            owned.saved_offset = owned.next_offset
+            owned.saved_offset, owned.saved_at = owned.next_offset, self._clock()
             self._to_commit[self._settings.topics.observations, partition] = Committed(owned.next_offset)
         self._saved_in = self._clock() - started  # a commit waits for the broker and costs nothing
         if self._to_commit and self._consumer.commit(self._to_commit):
