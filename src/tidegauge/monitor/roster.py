@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ OTHER = "(other)"  # the segment values past limits.segment_values, watched toge
 
 _MOST_KINDS = 200_000  # of rows remembered: segments that are not watched may have any number of values
 RANKING, UNDECIDED, REGRESSION = -1, 0, 1  # shapes; a classification's is its number of classes, at least 2
+
+
+Kind = tuple[str, str, tuple[tuple[str, str], ...]]  # model, version and segments that rows have together
 
 
 class SeriesKey(NamedTuple):
@@ -40,6 +44,16 @@ class ModelState:
     def positive_code(self) -> int:
         """The code of the positive class of two."""
         return self.classes.index(self.positive) if self.positive in self.classes else 1
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as a map."""
+        return {
+            "task": self.task,
+            "classes": list(self.classes),
+            "positive": self.positive,
+            "versions": list(self.versions),
+            "pivot": self.pivot,
+        }
 
     def add_class(self, name: str) -> None:
         """Know one more class."""
@@ -91,13 +105,6 @@ class Columns:
 _SHAPES = {"regression": REGRESSION, "ranking": RANKING}
 
 
-class _Kind(NamedTuple):
-    """What rows with the same model, version and segments have in common."""
-
-    model: int
-    series: list[int]  # of the version, then those of its segments
-
-
 class Roster:
     """Numbers of models and series, in the order of their first observation."""
 
@@ -112,7 +119,9 @@ class Roster:
         self._model_numbers: dict[str, int] = {}
         self._series_numbers: dict[SeriesKey, int] = {}
         self._segment_values: dict[tuple[str, str, str], int] = {}
-        self._kinds: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Kind] = {}
+        self._kind_numbers: dict[Kind, int] = {}
+        self._kinds: list[list[int]] = []  # the series of each: of the version, then those of its segments
+        self._kind_columns: Ints = np.zeros((0, 3), np.int64)  # model, first series, how many series
 
     def model(self, model_id: str) -> int:
         """Return the number of a model, which is new where it was not known."""
@@ -120,6 +129,13 @@ class Roster:
         if number is None:
             number = self._add_model(model_id, ModelState())
         return number
+
+    def numbers(self, model_ids: list[str]) -> Ints:
+        """Return the numbers of models [n], which are new where they were not known."""
+        found = np.fromiter(map(self._model_numbers.get, model_ids, repeat(-1)), np.int64, len(model_ids))
+        for place in np.flatnonzero(found < 0).tolist():
+            found[place] = self.model(model_ids[place])
+        return found
 
     def note(self, number: int) -> None:
         """Bring the columns up to what is known of a model now."""
@@ -132,21 +148,16 @@ class Roster:
         """
         version = rows.model.astype(np.int64) * len(block.strings) + rows.version
         first, place = distinct(version * len(block.segments) + rows.segments)
-        columns = (rows.model[first].tolist(), rows.version[first].tolist(), rows.segments[first].tolist())
-        strings, segments = block.strings, block.segments
-        wanted = [(strings[m], strings[v], segments[s]) for m, v, s in zip(*columns, strict=True)]
-        order = np.argsort(first)  # numbers are given in order of arrival
-        kinds = self._kinds_of(wanted, order.tolist())
-        model = np.array([kind.model for kind in kinds], np.int64)[place]
+        kinds = self._kinds_of(block, rows, first)
+        model, own = self._kind_columns[kinds, :2].T[:, place]
         self._advance(model, rows.predicted_at_ms)
-        own = np.array([kind.series[0] for kind in kinds], np.int64)[place]
-        if all(len(kind.series) == 1 for kind in kinds):
+        sizes = self._kind_columns[kinds, 2]
+        if (sizes == 1).all():
             return Expansion(model, own, np.arange(len(place)), own)
-        sizes = np.array([len(kind.series) for kind in kinds], np.int64)
         count = sizes[place]
         row_index = np.repeat(np.arange(len(place)), count)
         within = np.arange(len(row_index)) - np.repeat(np.cumsum(count) - count, count)
-        flat = np.array([number for kind in kinds for number in kind.series], np.int64)
+        flat = np.array(list(chain.from_iterable([self._kinds[kind] for kind in kinds.tolist()])), np.int64)
         return Expansion(model, own, row_index, flat[(np.cumsum(sizes) - sizes)[place][row_index] + within])
 
     def watermarks(self, model: Ints) -> Ints:
@@ -166,7 +177,7 @@ class Roster:
         watermarks = self.columns.watermark_ms[: len(self.models)].tolist()
         return {
             "models": [
-                [name, asdict(model) | {"watermark_ms": watermark_ms}]
+                [name, model.plain() | {"watermark_ms": watermark_ms}]
                 for name, model, watermark_ms in zip(self.model_ids, self.models, watermarks, strict=True)
             ],
             "series": [list(key) for key in self.series],
@@ -190,24 +201,34 @@ class Roster:
         self.note(number)
         return number
 
-    def _kinds_of(
-        self, wanted: list[tuple[str, str, tuple[tuple[str, str], ...]]], order: list[int]
-    ) -> list[_Kind]:
-        found = list(map(self._kinds.get, wanted))
-        if None in found:
+    def _kinds_of(self, block: Block, rows: PredictionRows | OutcomeRows, first: Ints) -> Ints:
+        """Return the kinds [k] of the rows at these indices [k]; new ones get numbers in order of arrival."""
+        models, versions = (
+            map(block.strings.__getitem__, column[first].tolist()) for column in (rows.model, rows.version)
+        )
+        segments = map(block.segments.__getitem__, rows.segments[first].tolist())
+        wanted = list(zip(models, versions, segments, strict=True))
+        kinds = np.fromiter(map(self._kind_numbers.get, wanted, repeat(-1)), np.int64, len(first))
+        if (kinds < 0).any():
             if len(self._kinds) >= _MOST_KINDS:
+                self._kind_numbers.clear()
                 self._kinds.clear()
-            for place in order:
-                found[place] = found[place] or self._kind(*wanted[place])
-        return [kind for kind in found if kind is not None]
+                kinds[:] = -1
+            for place in np.argsort(first).tolist():
+                if kinds[place] < 0:
+                    kinds[place] = self._kind(*wanted[place])
+        return kinds
 
-    def _kind(self, model_id: str, version: str, segments: tuple[tuple[str, str], ...]) -> _Kind:
+    def _kind(self, model_id: str, version: str, segments: tuple[tuple[str, str], ...]) -> int:
         model = self.model(model_id)
         if version not in self.models[model].versions:
             self.models[model].versions.append(version)
-        kind = _Kind(model, self._series(model, model_id, version, segments))
-        self._kinds[model_id, version, segments] = kind
-        return kind
+        series = self._series(model, model_id, version, segments)
+        number = self._kind_numbers[model_id, version, segments] = len(self._kinds)
+        self._kinds.append(series)
+        self._kind_columns = grown(self._kind_columns, number + 1, 0)
+        self._kind_columns[number] = model, series[0], len(series)
+        return number
 
     def _series(
         self, model: int, model_id: str, version: str, segments: tuple[tuple[str, str], ...]

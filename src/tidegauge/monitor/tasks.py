@@ -91,7 +91,7 @@ class Tasks:
         model = block.outcomes.model
         first, place = distinct(model.astype(np.int64))
         codes = model[first].tolist()
-        numbers = [self._roster.model(block.strings[code]) for code in codes]
+        numbers = self._roster.numbers([block.strings[code] for code in codes])
         undecided = np.flatnonzero(~self._roster.columns.decided[numbers]) if codes else _NONE
         if not len(undecided):
             return [block] if codes else []
@@ -101,7 +101,7 @@ class Tasks:
         ends = np.cumsum(np.bincount(place))
         for which in undecided.tolist():
             rows = order[ends[which - 1] if which else 0 : ends[which]]
-            held = self._decide(block, codes[which], numbers[which], rows)
+            held = self._decide(block, codes[which], int(numbers[which]), rows)
             waiting[which] = held is None
             ready += held or []
         rest = np.flatnonzero(~waiting[place])

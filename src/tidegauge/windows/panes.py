@@ -21,6 +21,7 @@ from tidegauge.windows.columns import distinct, grown
 
 _PAGE = 16  # cells; a page of cells 0 to 255 takes 16 bytes in a snapshot
 _NARROW = 64  # rows of cells up to here are one page
+_NARROW_PLACES = 1 << 32
 _FAR = 1 << 31  # steps between the rows of a block
 _COUNTS = {"<u1": 255, "<u2": 65_535}  # what most cells are, and the most that each holds
 
@@ -182,7 +183,7 @@ class PaneTable:
         return {
             "pane_ms": self.pane_ms,
             "keys": np.stack((series, self._pane[series, place]), axis=1),
-            "pages": used,
+            "pages": used.astype(np.uint32) if pages.size <= _NARROW_PLACES else used,
             "kinds": kinds,
             "cells": [
                 cells[kinds == kind].astype(dtype).reshape(-1) for kind, dtype in enumerate((*_COUNTS, "<f8"))
