@@ -35,7 +35,7 @@ from tidegauge.adapters.window_replies import (
     pairs,
     resolutions,
 )
-from tidegauge.adapters.window_scripts import ADVANCE, APPLIED, CONTEXTS, ONLY, RECOGNISE
+from tidegauge.adapters.window_scripts import ADVANCE, APPLIED, CODES, CONTEXTS, ONLY, RECOGNISE
 from tidegauge.block import Ints
 from tidegauge.errors import ConfigError, TidegaugeError, Unavailable, WentBack
 from tidegauge.join import (
@@ -197,7 +197,7 @@ class RedisWindow:
             )
         ]
         replies = self._run(batches, view)
-        self._learn(view, (shard for shard, own in enumerate(contexts) if view.codes[shard].lack(own)))
+        self._learn_new(view, contexts)
         codes = [np.frombuffer(reply[0], np.uint8) for reply in replies]
         places = [order[start:end] for start, end in pairwise(bounds.tolist())]
         texts = [
@@ -326,6 +326,21 @@ class RedisWindow:
         if not view.codes[shard].cover(texts):
             self._learn(view, [shard])
         return view.codes[shard].whole(texts)
+
+    def _learn_new(self, view: _View, contexts: Sequence[Sequence[bytes]]) -> None:
+        """Know the codes that a batch's contexts have now; where a shard has room for no more, all codes."""
+        lacking = [codes.lacking(own) for codes, own in zip(view.codes, contexts, strict=True)]
+        asked = [shard for shard, own in enumerate(lacking) if own]
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for shard in asked:
+            keys = (self._key(shard, "filling"), self._key(shard, "contexts"))
+            pipeline.execute_command("EVAL", CODES, len(keys), *keys, view.names[shard], *lacking[shard])
+        full = []
+        for shard, codes in zip(asked, _executed(pipeline) if asked else (), strict=True):
+            known = zip(lacking[shard], codes, strict=True)
+            view.codes[shard].learn({context: code for context, code in known if code is not None})
+            full += [shard] if None in codes else []
+        self._learn(view, full)
 
     def _learn(self, view: _View, shards: Iterable[int]) -> None:
         """Know all codes of these shards."""

@@ -21,6 +21,8 @@ class Codes:
     >>> codes.learn({b"context": bytes([0, 1])})
     >>> codes.short([b"context", b"another"])
     [b'\\x00\\x01', b'another']
+    >>> codes.lacking([b"context", b"another"])
+    [b'another']
     >>> codes.whole([bytes([7, 0, 1]), bytes([7, 0, 0])])
     [b'\\x07context', b'\\x07']
     """
@@ -38,9 +40,11 @@ class Codes:
         """Return the codes of contexts, and those contexts themselves that have none yet."""
         return [self._codes.get(context, context) for context in contexts]
 
-    def lack(self, contexts: Iterable[bytes]) -> bool:
-        """Return whether a code may have been given to one of these contexts that is not known."""
-        return len(self._codes) < MOST_CODES and not self._codes.keys() >= set(contexts)
+    def lacking(self, contexts: Iterable[bytes]) -> list[bytes]:
+        """Return those of the contexts to which a code may have been given that is not known."""
+        if len(self._codes) >= MOST_CODES:
+            return []
+        return [context for context in contexts if context not in self._codes]
 
     def cover(self, payloads: Iterable[bytes]) -> bool:
         """Return whether all codes at the ends of these payloads are known."""

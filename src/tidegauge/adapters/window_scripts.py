@@ -30,6 +30,17 @@ return redis.call('HGETALL', KEYS[2])
 """
 )
 CONTEXTS = APPLIED  # KEYS 2 contexts
+# KEYS 2 contexts, ARGV 2... some of them. Returns the code of each, nothing for one that has none.
+CODES = (
+    ONLY
+    + """
+local codes = {}
+for index = 2, #ARGV do
+  codes[index - 1] = redis.call('HGET', KEYS[2], ARGV[index])
+end
+return codes
+"""
+)
 # KEYS 2 marks of the source partitions, 3 the watermark; ARGV 2... source, ms or "idle", and so on.
 # The same as `join.advance`.
 ADVANCE = (
