@@ -147,6 +147,7 @@ def test_bad_input_goes_to_the_dead_letter_topic_with_its_bytes_and_the_rest_goe
     log = tmp_path / "worker.log"
     with worker(quick, log):
         produce(quick, [("predictions", value) for value in bad] + good)
+        wait_for(lambda: counters(store).get("predictions.matched") == 50, log)  # before it: an orphan
         produce(quick, [far])
         wait_for(lambda: counters(store).get("labels.late") == 1, log)
     letters = everything(quick, quick.topics.deadletter)
