@@ -148,6 +148,7 @@ class Drift(Section, frozen=True):
     tolerance: Annotated[float, Meta(ge=0, lt=1)] = (
         0.0  # rise of the error, or of its loss, that e_sr lets be
     )
+    calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
     resolve_after: Positive = 1_000  # outcomes, or rows, without a new change that resolve an alarm

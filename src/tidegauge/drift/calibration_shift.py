@@ -128,10 +128,10 @@ class CalibrationShift:
 
     def _learn(self, scores: Floats, came: Floats) -> int:
         """Return how many of the rows belong to the reference; with the last of them its curve is frozen."""
-        count = min(len(scores), self.terms.reference - len(self._scores))
+        count = max(min(len(scores), self.terms.reference - len(self._scores)), 0)
         self._scores += scores[:count].tolist()
         self._came += came[:count].tolist()
-        if len(self._scores) == self.terms.reference:
+        if len(self._scores) >= self.terms.reference:
             self.curve = learn(np.array(self._scores), np.array(self._came), self.terms.probability)
             self._scores, self._came = [], []
             self._paths = [Path(outcomes=self.terms.reference) for _ in WAYS]

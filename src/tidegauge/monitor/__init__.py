@@ -22,6 +22,7 @@ from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import report
 from tidegauge.monitor.adopted import Adopted, unfit
+from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
@@ -53,7 +54,9 @@ class Monitor:
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
-        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
+        self._calibrated = Calibrated(settings, self._roster)
+        parts = self._quality, self._traffic, self._shift, self._calibrated
+        self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
@@ -75,6 +78,7 @@ class Monitor:
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
+            self._calibrated.observe(ready.outcomes, expansion, errors)
             self._watch.observe(ready.outcomes, errors)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched.append(expansion.series)
@@ -95,7 +99,7 @@ class Monitor:
         else:
             self._adopted.forget(version)
             for series in every:
-                for part in (self._quality, self._traffic, self._shift, self._estimates):
+                for part in (self._quality, self._traffic, self._shift, self._estimates, self._calibrated):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._changed.update(dict.fromkeys(every))
@@ -149,6 +153,7 @@ class Monitor:
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
+            "calibrated": self._calibrated.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
@@ -179,6 +184,8 @@ class Monitor:
         self._shift.restore(state["shift"])
         if "estimates" in state:  # a snapshot may be older than they are
             self._estimates.restore(state["estimates"])
+        if "calibrated" in state:  # a snapshot may be older than they are
+            self._calibrated.restore(state["calibrated"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
@@ -261,6 +268,7 @@ class Monitor:
         parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
+        parts.append(report.calibration_fields(self._calibrated.detector(series)))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 

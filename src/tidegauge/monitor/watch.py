@@ -25,6 +25,7 @@ from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import proxies
+from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
@@ -35,6 +36,7 @@ from tidegauge.policy.incidents import IncidentKey, Incidents, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
+    judge_calibration,
     judge_detector,
     judge_error,
     judge_psi,
@@ -79,10 +81,17 @@ class Watch:
     """Baselines, detectors and incidents of every series."""
 
     def __init__(
-        self, settings: Settings, roster: Roster, quality: Quality, traffic: Traffic, shift: Shift
+        self,
+        settings: Settings,
+        roster: Roster,
+        quality: Quality,
+        traffic: Traffic,
+        shift: Shift,
+        calibrated: Calibrated,
     ) -> None:
         self._settings = settings
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
+        self._calibrated = calibrated
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
         self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
@@ -306,6 +315,7 @@ class Watch:
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
+            self._calibrated.settle(series)
         if due[-1] or drifting:
             self._shift.settle(series)
         for detector in self.detectors(series) if due[-1] else ():
@@ -315,6 +325,10 @@ class Watch:
             else:
                 found = judge_detector(detector, drift.min_samples, drift.resolve_after)
                 yield key, found, drift.consecutive
+        calibration = self._calibrated.detector(series) if due[-1] else None
+        if calibration is not None:
+            key = self._key(series, "calibration", calibration.name, "calibration")
+            yield key, judge_calibration(calibration, drift.resolve_after), 1
         for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)

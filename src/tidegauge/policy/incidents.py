@@ -20,7 +20,9 @@ ID_BYTES = 16
 OPEN = ("firing", "recovering")
 State = Literal["quiet", "suspect", "firing", "recovering"]
 Status = Literal["firing", "resolved"]
-Test = Literal["rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift"]
+Test = Literal[
+    "rule", "feature_psi", "prediction_psi", "detector", "calibration", "feature_shift", "prediction_shift"
+]
 
 
 class Move(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
+from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
@@ -172,6 +173,26 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
         return Judgement("undecided", evidence, "few_samples")
     recent = last is not None and last.worse and detector.seen - last.seen < quiet
     return Judgement("breach" if recent else "healthy", evidence)
+
+
+def judge_calibration(detector: CalibrationShift, resolve_after: int) -> Judgement:
+    """Return the judgement of the e-detector on what scores mean.
+
+    A breach from an alarm on, over as for `judge_error`. The note says how labels break with their scores.
+    """
+    last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
+    evidence = Evidence(
+        metric="calibration" if detector.terms.probability else "residual_sign",
+        window="all",
+        n=detector.seen,
+        current=last.came if last else None,
+        baseline=last.expected if last else None,
+        detector=detector.name,
+    )
+    if detector.curve is None:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and detector.seen - last.seen < quiet
+    return Judgement("breach" if recent else "healthy", evidence, note=last.how if last else None)
 
 
 def judge_shift(found: Shifted, n: int, prediction: bool) -> Judgement:
