@@ -55,7 +55,7 @@ class Monitor:
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
         self._calibrated = Calibrated(settings, self._roster)
-        parts = self._quality, self._traffic, self._shift, self._calibrated
+        parts = self._quality, self._traffic, self._shift, self._calibrated, self._estimates
         self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,17 @@ from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import proxies
 from tidegauge.monitor.calibrated import Calibrated
+from tidegauge.monitor.estimates import Estimates
+from tidegauge.monitor.expectations import by_error, by_rule, expected
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
+from tidegauge.monitor.signs import Signs
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
-from tidegauge.policy.incidents import IncidentKey, Incidents, Test
+from tidegauge.policy.diagnosis import any_of
+from tidegauge.policy.incidents import OPEN, IncidentKey, Incidents, Step, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
@@ -43,12 +47,21 @@ from tidegauge.policy.rules import (
     judge_shift,
     rule_name,
 )
-from tidegauge.records import Alert
+from tidegauge.records import Alert, Diagnosis, Sign
 from tidegauge.windows import Backlog, Runs, grown
 
 _LOSSES = frozenset({"regression", "ranking"})  # tasks whose error is no 0 or 1
 _TYPICAL = re.compile(r"latency_|(kpi|resource)\..*\.mean$|kpi\..*\.per_outcome$|diversity$|novelty$")
 _HELD = 64  # errors; none waits longer than a judgement of its series
+
+
+class Stepped(NamedTuple):
+    """An alert that is due, before it is known what else moved."""
+
+    series: int
+    key: IncidentKey
+    step: Step
+    judgement: Judgement
 
 
 class Watched:
@@ -88,10 +101,12 @@ class Watch:
         traffic: Traffic,
         shift: Shift,
         calibrated: Calibrated,
+        estimates: Estimates,
     ) -> None:
         self._settings = settings
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
-        self._calibrated = calibrated
+        self._calibrated, self._estimates = calibrated, estimates
+        self._signs = Signs(settings, roster, traffic, shift)
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
         self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
@@ -135,7 +150,7 @@ class Watch:
         drifting = self._shift.due(touched)
         fresh = self._quality.has_baseline(touched) & ~self._frozen[touched]
         due = self._since[touched] >= self._every
-        alerts = []
+        stepped: list[Stepped] = []
         for place in np.flatnonzero(drifting | fresh | due.any(1)).tolist():
             series = int(touched[place])
             self._since[series, due[place]] = 0
@@ -143,8 +158,8 @@ class Watch:
                 self._freeze(series)
             judgements = self._judgements(series, due[place].tolist(), bool(drifting[place]))
             for key, judgement, needed in judgements:
-                alerts += self._step(series, key, judgement, needed)
-        return alerts
+                stepped += self._step(series, key, judgement, needed)
+        return self._alerts(stepped)
 
     def detectors(self, series: int) -> list[Detector | ErrorShift]:
         """Return the detectors of a series; none while its task is open.
@@ -177,6 +192,7 @@ class Watch:
             self._reach(series + 1)
             self._since[series], self._frozen[series] = 0, False
             self._errors.take(series)
+            self._signs.forget(series)
         gone = self._incidents.forget(model_id, version)
         return [closing_alert(key, step, now_ms) for key, step in gone]
 
@@ -203,6 +219,7 @@ class Watch:
             "errors": self._errors.state(),
             "incidents": self._incidents.snapshot(),
             "silent": silent,
+            "signs": self._signs.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -228,6 +245,7 @@ class Watch:
             self._since = state["since"].copy()
         if "errors" in state:
             self._errors.restore(state["errors"])
+        self._signs.restore(state.get("signs", []))
         self._reach(len(self._roster.series))
 
     def _new(self, series: int, kept: dict[str, Any] | None = None) -> Watched:
@@ -341,12 +359,37 @@ class Watch:
             key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
             yield key, found, drift.consecutive
 
-    def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Alert]:
+    def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Stepped]:
         now_ms = self._roster.watermark(series)
         if now_ms < self._silent_until.get((key.model_id, key.model_version), 0):
             return []
         step = self._incidents.step(key, judgement.verdict, now_ms, needed)
-        return [build_alert(key, step, judgement, now_ms)] if step else []
+        if judgement.verdict != "undecided":
+            self._signs.note(series, key, self._incidents.state(key) in OPEN, now_ms)
+        return [Stepped(series, key, step, judgement)] if step else []
+
+    def _alerts(self, stepped: list[Stepped]) -> list[Alert]:
+        """Return the alerts of steps: all of them know what moved in any of them."""
+        diagnoses: dict[int, Diagnosis] = {}
+        alerts = []
+        for series, key, step, judgement in stepped:
+            now_ms = self._roster.watermark(series)
+            if series not in diagnoses:
+                diagnoses[series] = self._signs.diagnosis(series, self._estimate(key), now_ms)
+            alerts.append(build_alert(key, step, judgement, now_ms, diagnoses[series]))
+        return alerts
+
+    def _estimate(self, key: IncidentKey) -> Sign:
+        """Return whether a version is estimated to be worse than its baselines."""
+        series = self._roster.version_series(key.model_id, key.model_version)[0]
+        watched = self.watched(series)
+        values = expected(self._estimates.values(series), self._settings)
+        applying = (rule for rule in self._settings.rules if self._applies(rule, series))
+        signs = [by_rule(rule, values, watched.baselines.get(rule.metric)) for rule in applying]
+        own = [one for one in watched.detectors or () if isinstance(one, ErrorShift)]
+        if self._proxy(series) is None:
+            signs += [by_error(values, one.baseline, watched.scale) for one in own]
+        return any_of(signs)
 
     def _applies(self, rule: Rule, series: int) -> bool:
         return not rule.models or self._roster.series[series].model_id in rule.models

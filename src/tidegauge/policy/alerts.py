@@ -9,7 +9,7 @@ from tidegauge.config import Rule
 from tidegauge.policy.directions import direction
 from tidegauge.policy.incidents import IncidentKey, Status, Step, Test
 from tidegauge.policy.rules import Judgement, falls
-from tidegauge.records import Alert, Evidence
+from tidegauge.records import Alert, Diagnosis, Evidence
 from tidegauge.redact import printable
 
 NOTHING_LEFT = "the version was reset, nothing is known of it now"
@@ -17,7 +17,9 @@ NAMED = 5  # features that a message names
 DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
 
 
-def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int) -> Alert:
+def build_alert(
+    key: IncidentKey, step: Step, judgement: Judgement, now_ms: int, diagnosis: Diagnosis | None = None
+) -> Alert:
     """Return the alert of a step, with the judgement that caused it as its evidence."""
     about = ABOUT[key.test]
     return Alert(
@@ -34,6 +36,7 @@ def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int)
         opened_at_ms=step.opened_at_ms,
         message=printable(about.message(step.status, judgement)),
         evidence=judgement.evidence,
+        diagnosis=diagnosis,
     )
 
 
