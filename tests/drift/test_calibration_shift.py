@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge.drift.calibration_curve import expect
+from tidegauge.drift.calibration_curve import Lines, expect
 from tidegauge.drift.calibration_shift import (
     BLOCK,
     ODDS,
@@ -215,7 +215,7 @@ def test_no_bet_can_lose_all_and_none_is_better_than_fair(score, half):
     assert detector.curve is not None
     same = np.full(BLOCK, score)
     lost, won, drawn = (
-        step_earnings(detector.curve, same, np.full(BLOCK, x), TERMS)[0][0] for x in (0.0, 1.0, half)
+        step_earnings(Lines(detector.curve), same, np.full(BLOCK, x), TERMS)[0][0] for x in (0.0, 1.0, half)
     )
     mean = expect(detector.curve, same[:1], probability=True).mean[0]
     assert all((one > 0).all() for one in (lost, won, drawn))

@@ -25,8 +25,8 @@ PER_BIN = 200  # reference rows
 MOST_BINS = 10
 MOST_OFF = 30.0  # of a logit
 LEAST_SPREAD = 1e-9
-HALVINGS = 60  # of the interval that holds an amount
-STEPS = 20  # of Newton, towards the line
+HALVINGS = 36  # of the interval that holds an amount
+STEPS = 12  # of Newton, towards the line
 DOUBT = 1.0  # prior precision of the line: without labels scores mean what they say
 TAIL = 0.01  # of the reference at either end, beyond which too little is known
 
@@ -71,11 +71,11 @@ def learn(scores: Floats, came: Floats, probability: bool) -> Curve:
     edges = np.unique(np.quantile(place, np.arange(1, bins) / bins, method="inverted_cdf"))
     code = np.unique(np.searchsorted(edges, place), return_inverse=True)[1]
     rows, hits = np.bincount(code), np.bincount(code, came)
-    off = _amounts(logit, code, rows, (hits + 0.5) / (rows + 1))
+    (off,) = _amounts(logit, code, rows, ((hits + 0.5) / (rows + 1))[None])
     mean = _sigmoid(logit + off[code])
     spread = np.maximum(mean * (1 - mean), LEAST_SPREAD)
     inflation = variance_inflation((came - mean) / np.sqrt(spread))
-    low, high = (_amounts(logit, code, rows, _bounds(hits, rows, inflation, side)) for side in (-1.0, 1.0))
+    low, high = _amounts(logit, code, rows, _bounds(hits, rows, inflation))
     order = np.argsort(place, kind="stable")
     told = np.cumsum(spread[order])
     pivot = float(place[order[int(np.searchsorted(told, told[-1] / 2))]])
@@ -85,20 +85,31 @@ def learn(scores: Floats, came: Floats, probability: bool) -> Curve:
     return Curve(line, middles, mid, least_off, most_off, least, most, pivot, inflation)
 
 
+class Lines:
+    """A curve as arrays, for many looks at it."""
+
+    def __init__(self, curve: Curve) -> None:
+        self.curve = curve
+        self._middles, self._bins = np.array(curve.middles), np.arange(len(curve.middles))
+        self._amounts = np.array((curve.off, curve.low, curve.high))  # [mean, low and high; bins]
+        self._slopes = np.diff(self._amounts, append=self._amounts[:, -1:])  # to the next middle
+
+    def expect(self, scores: Floats, probability: bool, tolerance: float = 0.0) -> Expected:
+        """Return what the reference expects of rows [n] of these scores; bounds are wider by `tolerance`."""
+        curve, place = self.curve, _axis(scores, probability)
+        at = np.interp(place, self._middles, self._bins)
+        below = at.astype(np.int64)
+        amounts = self._amounts[:, below] + self._slopes[:, below] * (at - below)
+        mean, low, high = _sigmoid(curve.line[0] + curve.line[1] * place + amounts)
+        known = (place >= curve.least) & (place <= curve.most)
+        if tolerance:
+            low, high = np.maximum(low - tolerance, 0.0), np.minimum(high + tolerance, 1.0)
+        return Expected(mean, low, high, known, place > curve.pivot)
+
+
 def expect(curve: Curve, scores: Floats, probability: bool, tolerance: float = 0.0) -> Expected:
-    """Return what the reference expects of rows [n] of these scores; bounds are wider by `tolerance`."""
-    place = _axis(scores, probability)
-    line = curve.line[0] + curve.line[1] * place
-    at = np.interp(place, curve.middles, np.arange(len(curve.middles)))
-    below = at.astype(np.int64)
-    share = at - below
-    mean, low, high = (
-        _sigmoid(line + _between(one, below, share)) for one in (curve.off, curve.low, curve.high)
-    )
-    known = (place >= curve.least) & (place <= curve.most)
-    if tolerance:
-        low, high = np.maximum(low - tolerance, 0.0), np.minimum(high + tolerance, 1.0)
-    return Expected(mean, low, high, known, place > curve.pivot)
+    """Return what a curve expects of rows [n]; see `Lines.expect`."""
+    return Lines(curve).expect(scores, probability, tolerance)
 
 
 def _axis(scores: Floats, probability: bool) -> Floats:
@@ -122,30 +133,24 @@ def _line(logit: Floats, came: Floats) -> tuple[float, float]:
     return float(line[0]), float(line[1])
 
 
-def _bounds(hits: NDArray[Any], rows: NDArray[Any], inflation: float, side: float) -> Floats:
-    """Return the bound of the mean of each bin [bins] on one side."""
-    found = [
-        bound(hit / n, hit / n * (1 - hit / n), n / inflation, side, MISSED)
-        for hit, n in zip(hits.tolist(), rows.tolist(), strict=True)
-    ]
-    return np.array(found)
+def _bounds(hits: NDArray[Any], rows: NDArray[Any], inflation: float) -> Floats:
+    """Return the lower and the upper bounds of the means of bins [2, bins]."""
+    pairs = [(hit / n, n / inflation) for hit, n in zip(hits.tolist(), rows.tolist(), strict=True)]
+    return np.array(
+        [[bound(mean, mean * (1 - mean), n, side, MISSED) for mean, n in pairs] for side in (-1.0, 1.0)]
+    )
 
 
 def _amounts(logit: Floats, code: NDArray[np.int64], rows: NDArray[Any], means: Floats) -> Floats:
-    """Return by how much the logits of each bin's rows are off, whose mean probability is `means` [bins]."""
-    low, high = np.full(len(rows), -MOST_OFF), np.full(len(rows), MOST_OFF)
+    """Return by how much the logits of bins are off that have mean probabilities [m, bins]: [m, bins]."""
+    order = np.argsort(code, kind="stable")
+    ordered, bins, starts = logit[order], code[order], np.cumsum(rows) - rows
+    low, high = np.full(means.shape, -MOST_OFF), np.full(means.shape, MOST_OFF)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        above = np.bincount(code, _sigmoid(logit + middle[code])) >= means * rows
+        above = np.add.reduceat(_sigmoid(ordered + middle[:, bins]), starts, axis=1) >= means * rows
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     found: Floats = (low + high) / 2
-    return found
-
-
-def _between(amounts: tuple[float, ...], below: NDArray[np.int64], share: Floats) -> Floats:
-    """Return the amounts [n] that lie a share of the way from one to the next."""
-    first = np.array(amounts)
-    found: Floats = first[below] + np.diff(first, append=first[-1])[below] * share
     return found
 
 

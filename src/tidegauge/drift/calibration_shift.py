@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.drift.calibration_curve import Curve, expect, learn
+from tidegauge.drift.calibration_curve import Curve, Lines, learn
 from tidegauge.drift.detectors import E_SR
 from tidegauge.drift.onset import Path, Trail
 from tidegauge.errors import SnapshotError
@@ -31,6 +31,7 @@ MOST_OWNED = 1e200
 # Labels come more or less often than scores say; or they differ less than scores do, or more.
 WAYS: tuple[How, ...] = ("more", "fewer", "flatter", "sharper")
 BETS = len(WAYS) * len(ODDS)
+_ABOVE = [0, 0, 1, 1]  # of each way: whether rows above the pivot tell of it, or all
 _UP, _DOWN = np.array(ODDS)[:, None] - 1, 1 / np.array(ODDS)[:, None] - 1
 
 
@@ -92,17 +93,22 @@ class CalibrationShift:
         self.last: Break | None = None
         self.took = 0  # outcomes from the change, as dated, or the alarm before, to the last alarm
         self.run_length = terms.run_length  # outcomes; may be set anew between updates
-        self.curve: Curve | None = None
+        self._lines: Lines | None = None
         self._scores: list[float] = []  # the reference while it is learned, then less than a block
         self._came: list[float] = []
         self._owned = [0.0] * BETS
         self._paths = [Path() for _ in WAYS]
 
+    @property
+    def curve(self) -> Curve | None:
+        """What scores have meant; None while that is learned."""
+        return self._lines.curve if self._lines else None
+
     def update(self, scores: Floats, came: Floats) -> list[Break]:
         """Take finite scores [n] and labels [n] between 0 and 1 in order; return the breaks among them."""
-        learned = self._learn(scores, came) if self.curve is None else 0
+        learned = self._learn(scores, came) if self._lines is None else 0
         self.seen += learned
-        return self._bet(scores[learned:], came[learned:], self.curve) if self.curve else []
+        return self._bet(scores[learned:], came[learned:], self._lines) if self._lines else []
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data that `load` reads back."""
@@ -122,7 +128,8 @@ class CalibrationShift:
             raise SnapshotError(f"calibration: expected version {VERSION}, got {read.version}")
         found = cls(terms)
         found.seen, found.breaks, found.last, found.took = read.seen, read.breaks, read.last, read.took
-        found.curve, found._scores, found._came = read.curve, read.scores, read.came
+        found._lines = Lines(read.curve) if read.curve else None
+        found._scores, found._came = read.scores, read.came
         found._owned, found._paths = read.owned, read.paths
         return found
 
@@ -132,12 +139,13 @@ class CalibrationShift:
         self._scores += scores[:count].tolist()
         self._came += came[:count].tolist()
         if len(self._scores) >= self.terms.reference:
-            self.curve = learn(np.array(self._scores), np.array(self._came), self.terms.probability)
+            curve = learn(np.array(self._scores), np.array(self._came), self.terms.probability)
+            self._lines = Lines(curve)
             self._scores, self._came = [], []
             self._paths = [Path(outcomes=self.terms.reference) for _ in WAYS]
         return count
 
-    def _bet(self, scores: Floats, came: Floats, curve: Curve) -> list[Break]:
+    def _bet(self, scores: Floats, came: Floats, lines: Lines) -> list[Break]:
         held = len(self._scores)
         if held:
             scores, came = np.concatenate((self._scores, scores)), np.concatenate((self._came, came))
@@ -148,7 +156,7 @@ class CalibrationShift:
         self.seen = before + len(scores)
         if not count:
             return []
-        earned, sums = step_earnings(curve, scores[:whole], came[:whole], self.terms)
+        earned, sums = step_earnings(lines, scores[:whole], came[:whole], self.terms)
         trail = Trail(self._paths, np.log(earned[:, MIDDLE :: len(ODDS)]), sums, before, BLOCK)
         alarm_at = (self.run_length or MOST_OWNED) / BLOCK * BETS
         found = []
@@ -174,22 +182,22 @@ class CalibrationShift:
 
 
 def step_earnings(
-    curve: Curve, scores: Floats, came: Floats, terms: CalibrationTerms
+    lines: Lines, scores: Floats, came: Floats, terms: CalibrationTerms
 ) -> tuple[Floats, Floats]:
     """Return what bets earn [steps, BETS] on rows [steps * BLOCK], and sums of the rows [steps, WAYS, 3].
 
     Sums are of rows, of expected and of actual labels that the curve knows: all of them, for flatter and
     sharper those above the pivot.
     """
-    found = expect(curve, scores, terms.probability, terms.tolerance)
+    found = lines.expect(scores, terms.probability, terms.tolerance)
     up = _earned(came, found.high, _UP, found.known)
     down = _earned(came, found.low, _DOWN, found.known)
     ways = (up, down, np.where(found.upper, down, up), np.where(found.upper, up, down))
     earned = _folded(np.concatenate(ways), np.multiply)
     known = found.known.astype(np.float64)
     rows: Floats = np.stack((known, found.mean * known, came * known))
-    every, above = _folded(rows, np.add), _folded(rows * found.upper, np.add)
-    return np.power(earned, 1 / curve.inflation).T, np.stack((every, every, above, above)).transpose(2, 0, 1)
+    sums = _folded(np.concatenate((rows, rows * found.upper)), np.add).reshape(2, len(rows), -1)
+    return np.power(earned, 1 / lines.curve.inflation).T, sums[_ABOVE].transpose(2, 0, 1)
 
 
 def _earned(came: Floats, mean: Floats, more: Floats, known: NDArray[np.bool_]) -> Floats:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Sums = tuple[float, float, float]
+Sums = Sequence[float]
 
 
 class Path(msgspec.Struct, array_like=True):
@@ -34,21 +36,29 @@ class Trail:
 
     def since(self, way: int, step: int) -> tuple[int, list[float]]:
         """Return how many outcomes ago the path was lowest, up to a step, and the sums since then."""
-        low = self._low(way, step)
+        low = self._after(step)[way]
         now = self._sums[step, way] - low.low_sums
         return self.before + step * self._block - low.outcomes, now.tolist()
 
     def end(self) -> list[Path]:
         """Return the paths after the last step."""
-        return [self._low(way, len(self._logs) - 1) for way in range(len(self._paths))]
+        return self._after(len(self._logs) - 1)
 
-    def _low(self, way: int, step: int) -> Path:
-        path, logs = self._paths[way], self._logs[: step + 1, way]
-        lowest = step - int(np.argmin(logs[:0:-1])) if step else 0  # the last one
-        sums = tuple(self._sums[step, way].tolist())
-        if step and logs[lowest] <= path.low:
-            at = self.before + lowest * self._block
-            return Path(
-                float(logs[-1]), float(logs[lowest]), at, sums, tuple(self._sums[lowest, way].tolist())
-            )
-        return Path(float(logs[-1]), path.low, path.outcomes, sums, path.low_sums)
+    def _after(self, step: int) -> list[Path]:
+        """Return the paths after so many steps, at least one."""
+        lowest = step - np.argmin(self._logs[step:0:-1], axis=0)  # the last one
+        every = np.arange(len(self._paths))
+        columns = (
+            self._logs[step],
+            self._logs[lowest, every],
+            self.before + lowest * self._block,
+            self._sums[step],
+            self._sums[lowest, every],
+        )
+        found = []
+        for path, log, low, outcomes, sums, low_sums in zip(
+            self._paths, *(column.tolist() for column in columns), strict=True
+        ):
+            kept = (low, outcomes, low_sums) if low <= path.low else (path.low, path.outcomes, path.low_sums)
+            found.append(Path(log, kept[0], kept[1], sums, kept[2]))
+        return found

@@ -17,7 +17,7 @@ from tidegauge.monitor.quality import Errors
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.windows import Backlog, Runs
 
-_HELD = 64  # rows; none waits longer than a judgement of its version
+_HELD = 128  # rows; none waits longer than a judgement of its version
 
 
 @dataclass(slots=True)
