@@ -146,3 +146,29 @@ def test_after_a_reset_nothing_is_known() -> None:
     assert closed
     assert all(alert.diagnosis is None for alert in closed)
     assert monitor.state()["watch"]["signs"] == []
+
+
+def test_a_rule_that_asks_for_complete_labels_waits_for_them() -> None:
+    """Wrong answers are labelled at once, right ones two hours later."""
+    rng = np.random.default_rng(5)
+    stream = [
+        replace(one, labels=(bool(one.prediction) != bool(rng.random() < 0.2),), proba=None)
+        for one in world(4, 3_000, World())
+    ]
+    early = [
+        replace(one, labels=()) if one.labels[0] == bool(one.prediction) else one for one in stream[1_500:]
+    ]
+
+    def fired(least: float) -> list[Alert]:
+        rule = Rule(metric="accuracy", window="1h", min_samples=50, every_outcomes=20, min_complete=least)
+        quiet = Drift(detectors=(), features="none", calibration="none")
+        return watch(
+            stream[:1_500] + early,
+            msgspec.structs.replace(SETTINGS, rules=(rule,), drift=quiet, estimates=Estimates(enabled=False)),
+        )
+
+    assert fired(0.0)
+    assert not fired(0.9)
+    coverage = fired(0.0)[-1].evidence.coverage
+    assert coverage is not None
+    assert coverage < 0.9

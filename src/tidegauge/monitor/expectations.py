@@ -36,7 +36,7 @@ def by_rule(rule: Rule, values: Mapping[str, Value], baseline: Baseline | None) 
     'moved'
     """
     value = values.get(rule.metric)
-    return "unknown" if value is None else _SIGNS[judge(rule, value, baseline).verdict]
+    return "unknown" if value is None else _SIGNS[judge(rule, value, baseline, coverage=1.0).verdict]
 
 
 def by_error(values: Mapping[str, Value], baseline: ErrorBaseline | None, scale: float | None) -> Sign:

@@ -329,7 +329,8 @@ class Watch:
             if now and self._applies(rule, series):
                 value = self._value(series, rule)
                 if value is not None:
-                    found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
+                    coverage = self._coverage(series, rule.window)
+                    found = judge(rule, value, watched.baselines.get(rule.metric), coverage)
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
@@ -401,8 +402,10 @@ class Watch:
             values = self._traffic.values(series, rule.window)
         return values.get(rule.metric)
 
-    def _coverage(self, series: int) -> float | None:
-        return self._traffic.coverage(series, self._longest) if self._longest else None
+    def _coverage(self, series: int, window: str) -> float | None:
+        """Return the share of labels that have come: of a time window, for others of the longest of these."""
+        of = window if window in self._settings.monitor.time_windows else self._longest
+        return self._traffic.coverage(series, of) if of else None
 
     def _key(self, series: int, test: Test, rule: str, subject: str) -> IncidentKey:
         return IncidentKey(*self._roster.series[series], test, rule, subject)

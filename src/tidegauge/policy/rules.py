@@ -19,7 +19,7 @@ from tidegauge.policy.directions import BETTER_ABOVE, direction
 from tidegauge.records import Evidence
 
 Verdict = Literal["healthy", "breach", "undecided"]
-Reason = Literal["undefined", "few_samples", "no_baseline", "zero_baseline"]
+Reason = Literal["undefined", "few_samples", "incomplete", "no_baseline", "zero_baseline"]
 
 
 QUIET = 3
@@ -78,8 +78,9 @@ def threshold(rule: Rule, baseline: float) -> float:
 def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float | None = None) -> Judgement:
     """Return whether a metric is worse than its rule allows.
 
-    Undecided where it is undefined, on fewer than `min_samples` rows, without a baseline, or with a baseline
-    of zero for what should not rise: no factor of zero says how much is too much.
+    Undecided where it is undefined, on fewer than `min_samples` rows, while less than `min_complete` of the
+    labels have come, without a baseline, or with a baseline of zero for what should not rise: no factor of
+    zero says how much is too much.
 
     >>> judge(Rule(metric="f1"), Value(0.7, 1000, 0.67, 0.73), Baseline(0.9, "configured")).verdict
     'breach'
@@ -96,7 +97,7 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
         baseline=None if baseline is None else baseline.value,
         threshold=limit,
     )
-    reason = _reason(rule, value, limit)
+    reason = _reason(rule, value, limit, coverage)
     if reason or value.value is None or limit is None or baseline is None:
         return Judgement("undecided", evidence, reason, rule)
     current = abs(value.value) if direction(rule.metric) == "zero" else value.value
@@ -104,11 +105,13 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
     return Judgement("breach" if worse else "healthy", evidence, None, rule, baseline.source)
 
 
-def _reason(rule: Rule, value: Value, limit: float | None) -> Reason | None:
+def _reason(rule: Rule, value: Value, limit: float | None, coverage: float | None) -> Reason | None:
     if value.value is None:
         return "undefined"
     if value.n < rule.min_samples:
         return "few_samples"
+    if (coverage or 0.0) < rule.min_complete:
+        return "incomplete"
     if limit is None:
         return "no_baseline"
     return "zero_baseline" if limit == 0 and not falls(rule) else None
