@@ -22,6 +22,7 @@ class Signs:
 
     def __init__(self, settings: Settings, roster: Roster, traffic: Traffic, shift: Shift) -> None:
         self._window, self._mature = settings.drift.window, settings.estimates.mature_share
+        self._counted = self._window in settings.monitor.time_windows
         self._roster, self._traffic, self._shift = roster, traffic, shift
         self._moved_ms: dict[int, dict[Subject, int | None]] = {}  # series -> when it last did; None: never
 
@@ -47,7 +48,8 @@ class Signs:
             realised=self._sign(series, "realised", now_ms),
             calibration=self._sign(version, "calibration", now_ms),
         )
-        return diagnose(moved, self._traffic.coverage(series, self._window), self._mature)
+        completeness = self._traffic.coverage(series, self._window) if self._counted else None
+        return diagnose(moved, completeness, self._mature)
 
     def forget(self, series: int) -> None:
         """Drop what was known of a series."""

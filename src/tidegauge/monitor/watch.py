@@ -6,8 +6,7 @@ Everything is judged at block boundaries and in event time, so a replay raises t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +20,6 @@ from tidegauge.drift.baseline import Baselines
 from tidegauge.drift.detectors import E_SR, Detector
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
-from tidegauge.drift.loss import loss_scale, scaled_loss
-from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import proxies
 from tidegauge.monitor.calibrated import Calibrated
@@ -33,6 +30,7 @@ from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
 from tidegauge.monitor.signs import Signs
 from tidegauge.monitor.traffic import Traffic
+from tidegauge.monitor.watched import Watched, restored, saved
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.diagnosis import any_of
@@ -62,32 +60,6 @@ class Stepped(NamedTuple):
     key: IncidentKey
     step: Step
     judgement: Judgement
-
-
-class Watched:
-    """What is kept of one series between evaluations."""
-
-    def __init__(self, baselines: Baselines, share: float) -> None:
-        self.baselines = baselines
-        self.share = share  # of the promise of few false alarms
-        self.detectors: list[Detector | ErrorShift] | None = None  # until the task is known
-        self.first_ms: int | None = None  # the watermark of the first outcomes
-        self.held: list[float] = []  # errors until their scale is known
-        self.scale: float | None = None
-        self.falls = False  # less is worse
-
-    def take(self, errors: Floats, needed: int, scaled: bool) -> None:
-        """Show errors [n] to the detectors, once `needed` of them have given the scale of a loss."""
-        if scaled and self.scale is None:
-            self.held += errors.tolist()
-            if len(self.held) < needed:
-                return
-            errors, self.held = np.array(self.held), []
-            self.scale = loss_scale(errors[:needed]) or 1.0
-        losses = scaled_loss(errors, self.scale) if self.scale else errors
-        losses = 1.0 - losses if self.falls else losses
-        for detector in self.detectors or ():
-            detector.update(losses)
 
 
 class Watch:
@@ -203,7 +175,7 @@ class Watch:
                 series,
                 {
                     "baselines": one.baselines.dump(),
-                    "detectors": [_saved(detector) for detector in one.detectors or ()],
+                    "detectors": [saved(detector) for detector in one.detectors or ()],
                     "first_ms": one.first_ms,
                     "judged": one.detectors is not None,
                     "held": one.held,
@@ -235,7 +207,7 @@ class Watch:
             watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series))
-                found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
+                found = {one.name: one for one in restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
             self._frozen[series] = watched.baselines.frozen
@@ -419,16 +391,3 @@ def check(settings: Settings) -> None:
         key = f"models.{model_id}.detectors"
         binary_errors = model.task not in _LOSSES and model.error is None
         detectors.check(model.detectors, binary_errors=binary_errors, key=key)
-
-
-def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:
-    return detector.dump() if isinstance(detector, ErrorShift) else detector.snapshot()
-
-
-def _restored(states: Iterable[bytes | dict[str, Any]], terms: Terms) -> Iterator[Detector | ErrorShift]:
-    for state in states:
-        with suppress(SnapshotError):
-            if isinstance(state, bytes):
-                yield Detector.restore(state)
-            else:
-                yield ErrorShift.load(state, terms)
