@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -66,6 +66,7 @@ def test_half_of_what_labels_tell_lies_above_the_pivot():
 SCORES = st.sampled_from([0.0, 1.0, 0.5, 1e-300]) | st.floats(0, 1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(SCORES, st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=30),
     st.booleans(),

@@ -3,7 +3,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegauge.drift.calibration_curve import Lines, expect
@@ -76,6 +76,7 @@ def test_the_evidence_is_the_sum_of_all_bettors_likelihood_ratios(terms):
     assert found
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=15))
 def test_the_cut_into_updates_changes_nothing(cuts):
     scores, came = CHANGING
@@ -104,7 +105,10 @@ def test_a_restored_detector_goes_on_as_the_first():
     [
         {},
         {"version": 1},
-        *({**CalibrationShift(TERMS).dump(), **part} for part in ({"version": 2}, {"owned": []})),
+        *(
+            {**CalibrationShift(TERMS).dump(), **part}
+            for part in ({"version": 2}, {"owned": []}, {"held": b"1234"})
+        ),
     ],
 )
 def test_a_foreign_state_is_refused(state):
@@ -207,6 +211,7 @@ def test_a_difference_within_the_tolerance_is_nobodys_business():
     assert not lenient
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_no_bet_can_lose_all_and_none_is_better_than_fair(score, half):
     scores, came = rows(12, 400)

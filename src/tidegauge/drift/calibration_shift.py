@@ -21,6 +21,7 @@ from tidegauge.drift.onset import Path, Trail
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.float32]
 How = Literal["more", "fewer", "flatter", "sharper"]
 
 VERSION = 1
@@ -28,6 +29,7 @@ BLOCK = 10  # outcomes a step
 ODDS = (1.28, 1.65, 2.72)  # changes of the odds bet on: logits of 1/4, 1/2 and 1
 MIDDLE = 1  # the bet that dates a change
 MOST_OWNED = 1e200
+MOST = 1e30  # of a score that is a number
 # Labels come more or less often than scores say; or they differ less than scores do, or more.
 WAYS: tuple[How, ...] = ("more", "fewer", "flatter", "sharper")
 BETS = len(WAYS) * len(ODDS)
@@ -64,8 +66,7 @@ class _State(msgspec.Struct):
     last: Break | None
     took: int
     curve: Curve | None
-    scores: list[float]
-    came: list[float]
+    held: bytes  # of float32 [2, n]
     owned: list[float]
     paths: list[Path]
 
@@ -94,8 +95,8 @@ class CalibrationShift:
         self.took = 0  # outcomes from the change, as dated, or the alarm before, to the last alarm
         self.run_length = terms.run_length  # outcomes; may be set anew between updates
         self._lines: Lines | None = None
-        self._scores: list[float] = []  # the reference while it is learned, then less than a block
-        self._came: list[float] = []
+        # Scores and labels [2, n]: the reference while it is learned, then less than a block.
+        self._held = np.zeros((2, 0), np.float32)
         self._owned = [0.0] * BETS
         self._paths = [Path() for _ in WAYS]
 
@@ -105,16 +106,21 @@ class CalibrationShift:
         return self._lines.curve if self._lines else None
 
     def update(self, scores: Floats, came: Floats) -> list[Break]:
-        """Take finite scores [n] and labels [n] between 0 and 1 in order; return the breaks among them."""
-        learned = self._learn(scores, came) if self._lines is None else 0
+        """Take finite scores [n] and labels [n] between 0 and 1 in order; return the breaks among them.
+
+        Scores count with the precision of float32, those beyond MOST as that.
+        """
+        rows = np.stack((np.clip(scores, -MOST, MOST), came)).astype(np.float32)
+        learned = self._learn(rows) if self._lines is None else 0
         self.seen += learned
-        return self._bet(scores[learned:], came[learned:], self._lines) if self._lines else []
+        return self._bet(rows[:, learned:], self._lines) if self._lines else []
 
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data that `load` reads back."""
         counts = self.seen, self.breaks, self.last, self.took
-        kept = self._scores, self._came, self._owned, self._paths
-        plain: dict[str, Any] = msgspec.to_builtins(_State(VERSION, *counts, self.curve, *kept))
+        kept = self._held.tobytes(), self._owned, self._paths
+        state = _State(VERSION, *counts, self.curve, *kept)
+        plain: dict[str, Any] = msgspec.to_builtins(state, builtin_types=(bytes,))
         return plain
 
     @classmethod
@@ -122,41 +128,39 @@ class CalibrationShift:
         """Return the detector that `dump` wrote; raises SnapshotError where it is something else."""
         try:
             read = msgspec.convert(state, _State)
-        except msgspec.ValidationError as error:
+            held = np.frombuffer(read.held, np.float32).reshape(2, -1)
+        except ValueError as error:
             raise SnapshotError(f"calibration: {error}") from error
         if read.version != VERSION or len(read.owned) != BETS or len(read.paths) != len(WAYS):
             raise SnapshotError(f"calibration: expected version {VERSION}, got {read.version}")
         found = cls(terms)
         found.seen, found.breaks, found.last, found.took = read.seen, read.breaks, read.last, read.took
         found._lines = Lines(read.curve) if read.curve else None
-        found._scores, found._came = read.scores, read.came
+        found._held = held
         found._owned, found._paths = read.owned, read.paths
         return found
 
-    def _learn(self, scores: Floats, came: Floats) -> int:
+    def _learn(self, rows: Rows) -> int:
         """Return how many of the rows belong to the reference; with the last of them its curve is frozen."""
-        count = max(min(len(scores), self.terms.reference - len(self._scores)), 0)
-        self._scores += scores[:count].tolist()
-        self._came += came[:count].tolist()
-        if len(self._scores) >= self.terms.reference:
-            curve = learn(np.array(self._scores), np.array(self._came), self.terms.probability)
-            self._lines = Lines(curve)
-            self._scores, self._came = [], []
+        count = max(min(int(rows.shape[1]), self.terms.reference - int(self._held.shape[1])), 0)
+        self._held = np.concatenate((self._held, rows[:, :count]), axis=1)
+        if self._held.shape[1] >= self.terms.reference:
+            scores, came = self._held.astype(np.float64)
+            self._lines = Lines(learn(scores, came, self.terms.probability))
+            self._held = self._held[:, :0].copy()
             self._paths = [Path(outcomes=self.terms.reference) for _ in WAYS]
         return count
 
-    def _bet(self, scores: Floats, came: Floats, lines: Lines) -> list[Break]:
-        held = len(self._scores)
-        if held:
-            scores, came = np.concatenate((self._scores, scores)), np.concatenate((self._came, came))
-        count = len(scores) // BLOCK
-        whole = count * BLOCK
-        before = self.seen - held
-        self._scores, self._came = scores[whole:].tolist(), came[whole:].tolist()
-        self.seen = before + len(scores)
-        if not count:
+    def _bet(self, rows: Rows, lines: Lines) -> list[Break]:
+        before = self.seen - self._held.shape[1]
+        self.seen += rows.shape[1]
+        rows = np.concatenate((self._held, rows), axis=1)
+        whole = rows.shape[1] // BLOCK * BLOCK
+        self._held = rows[:, whole:].copy()
+        if not whole:
             return []
-        earned, sums = step_earnings(lines, scores[:whole], came[:whole], self.terms)
+        scores, came = rows[:, :whole].astype(np.float64)
+        earned, sums = step_earnings(lines, scores, came, self.terms)
         trail = Trail(self._paths, np.log(earned[:, MIDDLE :: len(ODDS)]), sums, before, BLOCK)
         alarm_at = (self.run_length or MOST_OWNED) / BLOCK * BETS
         found = []
