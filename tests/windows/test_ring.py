@@ -33,6 +33,13 @@ def test_a_ring_holds_the_last_rows_of_its_series_however_they_were_batched(seri
         assert (rows[:, 1] == -rows[:, 0]).all()
 
 
+@given(SERIES, st.integers(1, 4), st.integers(1, CAPACITY + 1))
+def test_the_latest_rows_come_in_the_order_in_which_they_came(series, batches, count):
+    ring, oracle = filled(series, batches)
+    for number in range(10):
+        assert ring.latest(number, count)[:, 0].tolist() == list(oracle.get(number, []))[-count:]
+
+
 @given(SERIES, st.integers(0, 79))
 def test_a_correction_replaces_its_row_if_the_ring_still_has_it(series, which):
     ring, oracle = filled(series, 2)

@@ -20,9 +20,10 @@ from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.metrics.value import Value
-from tidegauge.monitor import report
+from tidegauge.monitor import proxies, report
 from tidegauge.monitor.adopted import Adopted, unfit
 from tidegauge.monitor.calibrated import Calibrated
+from tidegauge.monitor.carriers import Carriers
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
@@ -55,7 +56,8 @@ class Monitor:
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
         self._calibrated = Calibrated(settings, self._roster)
-        parts = self._quality, self._traffic, self._shift, self._calibrated, self._estimates
+        self._carriers = Carriers(settings, self._roster, self._shift)
+        parts = self._quality, self._traffic, self._shift, self._carriers, self._calibrated, self._estimates
         self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
@@ -72,6 +74,7 @@ class Monitor:
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
             self._estimates.predictions(block, expansion)
+            self._carriers.rows.predictions(block, expansion)
             touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
@@ -79,7 +82,9 @@ class Monitor:
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
             self._calibrated.observe(ready.outcomes, expansion, errors)
-            self._watch.observe(ready.outcomes, errors)
+            losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
+            self._carriers.rows.outcomes(ready, expansion, losses)
+            self._watch.observe(ready.outcomes, errors, losses)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched.append(expansion.series)
         self._estimates.advance()
@@ -99,7 +104,8 @@ class Monitor:
         else:
             self._adopted.forget(version)
             for series in every:
-                for part in (self._quality, self._traffic, self._shift, self._estimates, self._calibrated):
+                parts = self._quality, self._traffic, self._shift, self._estimates, self._carriers
+                for part in (*parts, self._calibrated):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._changed.update(dict.fromkeys(every))
@@ -123,12 +129,15 @@ class Monitor:
             writes[report.metrics_key(key)] = self._metrics(series)
             if key.segment is None:
                 writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
+                if carried := self._carriers.fields(series):
+                    writes[keys.attribution_key(key.model_id, key.version)] = carried
                 if estimates := self._estimates.values(series):
                     fields = self._estimate_fields(series, estimates)
                     writes[keys.estimates_key(key.model_id, key.version)] = fields
                 baselines = self._watch.watched(series).baselines.all()
                 file = self._adopted.of(key.model_id, key.version)
                 fields = report.baseline_fields(baselines, file, self._adopted.identity(series))
+                fields |= report.moving_fields(self._watch.moving_baselines(series))
                 if fields:
                     writes[keys.baseline_key(key.model_id, key.version)] = fields
             self._add_history(writes, series)
@@ -154,6 +163,7 @@ class Monitor:
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
             "calibrated": self._calibrated.state(),
+            "carriers": self._carriers.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
@@ -186,6 +196,8 @@ class Monitor:
             self._estimates.restore(state["estimates"])
         if "calibrated" in state:  # a snapshot may be older than they are
             self._calibrated.restore(state["calibrated"])
+        if "carriers" in state:  # a snapshot may be older than they are
+            self._carriers.restore(state["carriers"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
@@ -212,6 +224,7 @@ class Monitor:
             self._tasks.adopt(model, file)
             self._shift.adopt(series, file)
             self._estimates.adopt(series, file)
+            self._carriers.rows.adopt(series)
             self._watch.adopt(series, file, at_run_time)
 
     def _new_rows(self, block: Block) -> Block:
@@ -263,7 +276,7 @@ class Monitor:
         return report.merged(parts)
 
     def _drift(self, series: int) -> dict[str, str]:
-        parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
+        parts = [report.psi_fields(v.name, v.found, v.cell, v.baseline) for v in self._shift.verdicts(series)]
         measures = self._shift.measures(series)
         parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
