@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.detection import calibration, costs, curves, errors, features, peers
+from benchmarks.detection import calibration, costs, curves, errors, features, pairs, peers
 from benchmarks.detection.tables import table
 from tidegauge.drift.error_baseline import Terms
 
@@ -30,6 +30,7 @@ BASELINES = (
 SEED = 1
 REFERENCES = (5_000, 50_000)  # rows; the last is what the last line speaks of
 RUNS = 15
+PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE, PAIR_RUNS = 25, 400, 200.0, 20  # patience in steps
 
 
 def null_streams(_figures: Path | None) -> Figures:
@@ -134,6 +135,39 @@ def concept_drift(_figures: Path | None) -> Figures:
     return {}
 
 
+def pair_drift(_figures: Path | None) -> Figures:
+    """Which features go together otherwise?"""
+    rows: list[tuple[object, ...]] = []
+    for law in pairs.HEALTHY:
+        one = pairs.null(law, SEED, PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE)
+        rows.append((law.name, one.steps, one.steps / PAIR_PATIENCE, one.false, *map(_share, one.beyond)))
+    head = ("rows", "steps", "false steps allowed", "false steps", "max z", "T2", "reconstruction")
+    table(f"{pairs.FEATURES} healthy features, steps of 250 rows; windows of 1000 beyond chance", head, rows)
+    rows = []
+    for law in pairs.SHIFTS:
+        found = [pairs.find(law, SEED + 100 + run, PAIR_PATIENCE, 80) for run in range(PAIR_RUNS)]
+        beyond = (_share(float(np.mean([f.beyond[place] for f in found]))) for place in range(3))
+        named = [f for f in found if np.isfinite(f.pairs)]
+        right = _share(sum(f.right for f in named) / len(named)) if named else "-"
+        medians = (_rows(float(np.median([f[place] for f in found]))) for place in (0, 2))
+        rows.append((law.name, next(medians), right, next(medians), *beyond))
+    head = (
+        "shift",
+        "a pair after",
+        "the right one first",
+        "a feature after",
+        "max z",
+        "T2",
+        "reconstruction",
+    )
+    table("Rows until a shift is named, and windows of 1000 rows after it that are beyond chance", head, rows)
+    costs_of = [
+        (size, pairs.pair_ns(size), pairs.pair_ns(size, classify=True)) for size in (10, 50, 100, 200)
+    ]
+    table("Pairs: ns a value", ("features", "ns", "with the domain classifier"), costs_of)
+    return {}
+
+
 def estimates(_figures: Path | None) -> Figures:
     """Performance before labels, where that part of the benchmark is there."""
     if find_spec("benchmarks.detection.estimates") is None:
@@ -160,6 +194,7 @@ PARTS: Sequence[Callable[[Path | None], Figures]] = (
     against_river,
     concept_drift,
     feature_drift,
+    pair_drift,
     estimates,
     cost,
 )
@@ -191,6 +226,14 @@ def _own_curve() -> list[tuple[float, float]]:
 def _delay(found: errors.Delay) -> str:
     median = "-" if np.isinf(found.median) else f"{found.median:.0f}"
     return median if found.found == 1 else f"{median} ({found.found:.0%})"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _rows(value: float) -> object:
+    return "-" if np.isinf(value) else round(value)
 
 
 def _whole(value: float) -> object:

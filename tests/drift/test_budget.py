@@ -20,3 +20,8 @@ def test_the_rates_of_false_alarms_add_up_to_one_in_so_many_days():
 
 def test_where_no_time_passed_there_is_no_rate():
     assert budget.per_day(100, 5, 5) is None
+
+
+def test_features_and_their_pairs_share_what_features_have():
+    assert 2 * budget.features_share(pairs=True) == budget.features_share(pairs=False)
+    assert budget.features_share(pairs=False) == budget.SHARES["features"]

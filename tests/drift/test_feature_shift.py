@@ -191,3 +191,11 @@ def test_a_foreign_state_is_refused():
 def test_bins_without_features_have_no_evidence():
     shift = FeatureShift(FeatureBins({}), 10.0)
     assert shift.add(np.empty((5, 0), np.int32)) == []
+
+
+def test_capital_that_nobody_takes_stays_a_number():
+    bins = numeric(2_000)
+    shift = FeatureShift(bins)
+    rng = np.random.default_rng(12)
+    shift.add(bins.cells(NUMBERS, rng.random((100 * STEP, 3)) ** 20.0))
+    assert np.isfinite(shift.evidence).all()

@@ -32,6 +32,7 @@ SETTINGS = Settings(
         reference_outcomes=20,
         reference_rows=20,
         min_samples=10,
+        multivariate=5,
         every_outcomes=5,
         max_categories=3,
         attribution="features",

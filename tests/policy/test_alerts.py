@@ -7,10 +7,20 @@ from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.multivariate import PairMoved
 from tidegauge.metrics.value import Value
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents
-from tidegauge.policy.rules import Shifted, judge, judge_detector, judge_psi, judge_shift, rule_name
+from tidegauge.policy.rules import (
+    PairsShifted,
+    Shifted,
+    judge,
+    judge_detector,
+    judge_pairs,
+    judge_psi,
+    judge_shift,
+    rule_name,
+)
 from tidegauge.records import Alert, Attribution, Carrier
 
 
@@ -113,6 +123,20 @@ def test_features_that_moved_are_one_alert_that_names_the_surest():
     assert resolved.message.endswith("look like the reference again (n=5000)")
 
 
+def test_pairs_that_moved_are_one_alert_that_names_the_surest_and_their_correlations():
+    pairs = [PairMoved((name, "z"), 9e4 - place, -0.5, 0.6) for place, name in enumerate("abcdefg")]
+    found = judge_pairs(PairsShifted(tuple(pairs), 6e4, 5_000))
+    fired, resolved = alerts("pair_shift", found, "e_d_bh", "pairs")
+    assert fired.drift_type == "data_drift"
+    assert fired.evidence.feature == "a and z"
+    assert fired.message == (
+        "correlation of a and z (0.60 to -0.50), b and z (0.60 to -0.50), c and z (0.60 to -0.50), "
+        "d and z (0.60 to -0.50), e and z (0.60 to -0.50) and 2 more moved from the reference: "
+        "evidence 9e+04, 6e+04 is enough for one (n=5000)"
+    )
+    assert resolved.message == "pairs of features go together as in the reference again (n=5000)"
+
+
 def test_predictions_that_moved_are_prediction_drift():
     found = judge_shift(Shifted(("score",), 9e4, 6e4), 5_000, prediction=True)
     fired, _ = alerts("prediction_shift", found, "e_d_bh", "prediction")
@@ -121,7 +145,8 @@ def test_predictions_that_moved_are_prediction_drift():
 
 
 @pytest.mark.parametrize(
-    "test", ["rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift"]
+    "test",
+    ["rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift", "pair_shift"],
 )
 def test_a_reset_resolves_without_numbers(test):
     key = IncidentKey("churn", "v1", None, test, "rule", "f1")

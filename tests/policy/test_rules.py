@@ -9,13 +9,16 @@ from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.multivariate import PairMoved
 from tidegauge.metrics.value import Value, undefined
 from tidegauge.policy.rules import (
+    PairsShifted,
     Shifted,
     falls,
     judge,
     judge_detector,
     judge_error,
+    judge_pairs,
     judge_psi,
     judge_shift,
     rule_name,
@@ -184,3 +187,12 @@ def test_features_that_were_named_are_a_breach_and_no_row_is_undecided():
     assert (found.evidence.current, found.evidence.threshold) == (9e4, 6e4)
     assert judge_shift(Shifted((), None, 6e4), 5_000, prediction=True).verdict == "healthy"
     assert judge_shift(Shifted((), None, None), 0, prediction=True).reason == "few_samples"
+
+
+def test_pairs_that_were_named_are_a_breach_and_no_row_is_undecided():
+    moved = PairMoved(("age", "plan"), 9e4, -0.5, 0.6)
+    found = judge_pairs(PairsShifted((moved,), 6e4, 5_000))
+    assert (found.verdict, found.note) == ("breach", "age and plan (0.60 to -0.50)")
+    assert (found.evidence.current, found.evidence.threshold) == (9e4, 6e4)
+    assert judge_pairs(PairsShifted((), 6e4, 5_000)).verdict == "healthy"
+    assert judge_pairs(PairsShifted((), None, 0)).reason == "few_samples"

@@ -32,6 +32,15 @@ def run_length(days: float, per_day: float, share: float) -> float:
     return max(1.0, days * per_day / share)
 
 
+def features_share(pairs: bool) -> float:
+    """Return the share of a version's features, and that of their pairs where `pairs` are watched too.
+
+    >>> features_share(pairs=False), features_share(pairs=True)
+    (0.25, 0.125)
+    """
+    return SHARES["features"] / (2 if pairs else 1)
+
+
 def segment_share(place: int) -> float:
     """Return the share of a version's segment by its place, from 1 on, in the order of first appearance.
 

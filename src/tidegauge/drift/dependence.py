@@ -78,18 +78,18 @@ class RunningInflation:
     level that changed once, which is what evidence is sought of, does not count.
     """
 
-    def __init__(self, series: int) -> None:
+    def __init__(self, series: int, scales: int = SCALES) -> None:
         self.steps = 0
-        self._sums = np.zeros((SCALES, series))  # of an unfinished block of each scale
-        self._before = np.zeros((SCALES, series))  # the block before
-        self._squares = np.zeros((SCALES, series))  # of differences, as variances of a step
-        self._most = np.zeros((SCALES, series))  # the greatest of them
+        self._sums = np.zeros((scales, series))  # of an unfinished block of each scale
+        self._before = np.zeros((scales, series))  # the block before
+        self._squares = np.zeros((scales, series))  # of differences, as variances of a step
+        self._most = np.zeros((scales, series))  # the greatest of them
 
     def add(self, steps: Floats) -> None:
         """Take the next step [series] of each."""
         self.steps += 1
         self._sums += steps
-        for scale in range(SCALES):
+        for scale in range(len(self._sums)):
             size = 1 << scale
             if self.steps % size:
                 break
@@ -103,7 +103,7 @@ class RunningInflation:
     def value(self) -> Floats:
         """Return the inflation [series], 1 or more: the greatest that a scale shows, less its doubt."""
         found = np.ones(self._sums.shape[1])
-        for scale in range(SCALES):
+        for scale in range(len(self._sums)):
             count = (self.steps >> scale) - 1
             if count < LEAST_BLOCKS:
                 break
@@ -116,11 +116,11 @@ class RunningInflation:
         return {"steps": self.steps, "sums": [self._sums, self._before, self._squares, self._most]}
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> RunningInflation:
+    def load(cls, state: Mapping[str, Any], scales: int = SCALES) -> RunningInflation:
         """Return what `dump` wrote; raises SnapshotError where its arrays do not fit together."""
         sums = [np.array(one, np.float64) for one in state["sums"]]
-        if len(sums) != 4 or any(one.ndim != 2 or one.shape != (SCALES, sums[0].shape[1]) for one in sums):
-            raise SnapshotError(f"variance inflation: expected four arrays of {SCALES} scales")
-        found = cls(sums[0].shape[1])
+        if len(sums) != 4 or any(one.ndim != 2 or one.shape != (scales, sums[0].shape[1]) for one in sums):
+            raise SnapshotError(f"variance inflation: expected four arrays of {scales} scales")
+        found = cls(sums[0].shape[1], scales)
         found.steps, (found._sums, found._before, found._squares, found._most) = int(state["steps"]), sums
         return found

@@ -27,6 +27,8 @@ VERSION = 1
 STEP = 100  # rows a step; what a step costs is shared by its rows
 MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
 MOST_OWNED = 1e300
+MOST_CARRIED = 1e125  # into a step: times exp(MOST_LOG) it is still below MOST_OWNED
+ROUNDED = 1 + 1e-9
 RISING = 100.0  # evidence below it is what healthy features have
 QUIET_STEPS = 20  # by default at least so many without being named again end a shift
 QUIET_SHARE = 3  # and so many times as many as its evidence took to rise
@@ -47,6 +49,8 @@ def e_bh(evidence: Floats, patience: float) -> Ints:
     >>> e_bh(np.array([1.0, 450.0, 700.0]), patience=300.0).tolist()
     [2, 1]
     """
+    if evidence.sum() * ROUNDED < patience * len(evidence):  # k M_k is no more than the sum: most end here
+        return np.empty(0, np.int64)
     order = np.argsort(-evidence, kind="stable")
     passed = np.flatnonzero(evidence[order] * np.arange(1, len(order) + 1) >= patience * len(order))
     return order[: passed[-1] + 1] if len(passed) else order[:0]
@@ -170,8 +174,8 @@ class FeatureShift:
         gains = np.add.reduceat(counts[:, None] * bets.ranks, self._bins.starts) * temper[:, None]
         inside = counts[bets.cells][:, None]
         cell_gains = inside * bets.inside + (STEP - inside) * bets.outside
-        _earn(self._of_ranks, gains)
-        _earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
+        earn(self._of_ranks, gains)
+        earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
 
     def _name(self, feature: int, evidence: float) -> None:
         took = self.steps - int(self._low[feature])
@@ -179,8 +183,8 @@ class FeatureShift:
         self.moved[feature] = Moved(feature, self.steps, until, evidence)
 
 
-def _earn(owned: Floats, gains: Floats) -> None:
-    """Let a new bettor in and multiply what all own by exp(gains)."""
+def earn(owned: Floats, gains: Floats) -> None:
+    """Let a new bettor in and multiply what all own by exp(gains), arrays of one shape."""
     owned += 1
+    np.minimum(owned, MOST_CARRIED, out=owned)
     owned *= np.exp(np.minimum(gains, MOST_LOG))
-    np.minimum(owned, MOST_OWNED / MOST_LOG, out=owned)

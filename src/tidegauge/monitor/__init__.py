@@ -280,6 +280,9 @@ class Monitor:
         measures = self._shift.measures(series)
         parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]
+        pairs, multivariate = self._shift.pairs_shifted(series), self._shift.multivariate(series)
+        if multivariate is not None:
+            parts.append(report.multivariate_fields(multivariate, pairs))
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append(report.calibration_fields(self._calibrated.detector(series)))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})

@@ -7,16 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tidegauge.block import Floats, Ints, Layout
+from tidegauge.block import Codes, Floats, Ints, Layout
 from tidegauge.config import Drift
 from tidegauge.drift import budget
 from tidegauge.drift.distances import FeatureDrift, judge_psi, psi_all
 from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.measures import Measures, Ruler, measure
+from tidegauge.drift.multivariate import Multivariate
+from tidegauge.drift.pair_shift import STEP as PAIR_STEP
 from tidegauge.drift.sample import ReferenceSample
 from tidegauge.monitor import moving
-from tidegauge.policy.rules import Shifted
+from tidegauge.policy.rules import PairsShifted, Shifted
 from tidegauge.windows import PaneTable
 
 NEVER = 1 << 62  # rows
@@ -32,14 +34,17 @@ class Compared(NamedTuple):
 class Binned:
     """The columns of a version of one kind: a sample until its bins are frozen, then panes of cells."""
 
-    def __init__(self, settings: Drift, pane_ms: int, panes: int) -> None:
+    def __init__(self, settings: Drift, pane_ms: int, panes: int, jointly: bool = False) -> None:
+        """`jointly`: whether columns are looked at in pairs too, where the settings say so."""
         self._settings = settings
+        self._jointly = jointly and settings.multivariate > 1
         self._pane_ms, self._panes = pane_ms, panes
         self._pace = Pace(settings.reference_rows // STEP, -(-settings.resolve_after // STEP))
         self._sample: ReferenceSample | None = ReferenceSample(settings.reference_rows)
         self.bins: FeatureBins | None = None
         self.table: PaneTable | None = None
         self.shift: FeatureShift | None = None
+        self.multivariate: Multivariate | None = None
         self.name: str | None = None  # of the only column, chosen by the first rows: score, number or class
         self._first_ms: int | None = None  # the watermark of the first rows
         self._learned_from = settings.reference_rows  # rows before those that are counted
@@ -61,8 +66,10 @@ class Binned:
             zeros = np.zeros(len(values), np.int64)
             self.table.add(zeros, at_ms, zeros + watermark_ms, cells, np.ones(cells.shape))
             if self.shift is not None:
-                self.shift.patience = self._patience(watermark_ms)
+                self.shift.patience = self._patience(watermark_ms, self.shift.steps * STEP, STEP)
                 self.shift.add(cells)
+            if self.multivariate is not None:
+                self._add_jointly(self.multivariate, cells, watermark_ms)
 
     @property
     def room(self) -> int:
@@ -124,14 +131,30 @@ class Binned:
         names = tuple(self.bins.names[one.feature] for one in moving)
         return Shifted(names, moving[0].evidence if moving else None, threshold), self.shift.steps * STEP
 
-    def _patience(self, watermark_ms: int) -> float | None:
-        """Return the steps that keep a quarter of the promise at the rate of rows so far."""
-        if self.shift is None or self._first_ms is None:
+    def pairs_shifted(self) -> PairsShifted | None:
+        """Return the pairs that have moved; None before healthy pairs are known."""
+        found = self.multivariate
+        if found is None or found.pairs is None:
             return None
-        rows = self._learned_from + self.shift.steps * STEP
-        rate = budget.per_day(rows, self._first_ms, watermark_ms)
-        share, days = budget.SHARES["features"], self._settings.days_per_false_alarm
-        return None if rate is None else budget.run_length(days, rate / STEP, share)
+        moved, patience = found.moved(), found.pairs.patience
+        threshold = None if patience is None else patience * found.pairs.count
+        return PairsShifted(tuple(moved), threshold, found.rows)
+
+    def _add_jointly(self, multivariate: Multivariate, cells: Codes, watermark_ms: int) -> None:
+        if multivariate.pairs is not None:
+            counted = multivariate.rows + multivariate.learning
+            multivariate.pairs.patience = self._patience(watermark_ms, counted, PAIR_STEP)
+        multivariate.add(cells)
+
+    def _patience(self, watermark_ms: int, counted: int, step: int) -> float | None:
+        """Return the steps that keep a share of the promise with `counted` rows after the freeze so far."""
+        if self._first_ms is None:
+            return None
+        rate = budget.per_day(self._learned_from + counted, self._first_ms, watermark_ms)
+        if rate is None:
+            return None
+        share = budget.features_share(self.multivariate is not None)
+        return budget.run_length(self._settings.days_per_false_alarm, rate / step, share)
 
     def state(self) -> dict[str, Any]:
         """Return the plain state."""
@@ -140,6 +163,7 @@ class Binned:
             "first_ms": self._first_ms,
             "learned_from": self._learned_from,
             "shift": self.shift.dump() if self.shift else None,
+            "multivariate": self.multivariate.dump() if self.multivariate else None,
             "sample": self._sample.dump() if self._sample else None,
             "bins": self.bins.dump() if self.bins else None,
             "table": self.table.state() if self.table else None,
@@ -155,6 +179,8 @@ class Binned:
                 self.table.restore(state["table"])
             if self.bins is not None and state.get("shift"):
                 self.shift = FeatureShift.load(state["shift"], self.bins, self._pace)
+            if self.multivariate is not None and state.get("multivariate"):
+                self.multivariate.restore(state["multivariate"])
         self._first_ms = state.get("first_ms")
         self._learned_from = state.get("learned_from", self._learned_from)
 
@@ -170,3 +196,8 @@ class Binned:
         self.table = PaneTable(bins.width, self._pane_ms, self._panes - (-before_ms // self._pane_ms))
         if self._settings.features == "e_d_bh" and bins.width:
             self.shift = FeatureShift(bins, pace=self._pace)
+        if self._jointly:
+            quiet = -(-self._settings.resolve_after // PAIR_STEP)
+            of = self._settings
+            found = Multivariate(bins, of.multivariate, of.reference_rows, quiet, of.domain_classifier)
+            self.multivariate = found if len(found.names) > 1 else None

@@ -17,11 +17,15 @@ from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.joint_measures import Statistic
 from tidegauge.drift.measures import Measures
+from tidegauge.drift.multivariate import Multivariate
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
-from tidegauge.policy.rules import Shifted
+from tidegauge.policy.rules import PairsShifted, Shifted
 
+MULTIVARIATE = "multivariate"  # of the fields
+MOST_PAIRS = 100  # told of those that moved
 Writes = dict[str, dict[str, str]]
 
 HISTORY_METRICS = (
@@ -149,6 +153,39 @@ def shift_fields(found: Shifted, n: int, prediction: bool) -> dict[str, str]:
     """
     name = "prediction.shift" if prediction else "shift"
     return {f"{name}.moved": json.dumps(found.names), f"{name}.n": str(n)}
+
+
+def multivariate_fields(found: Multivariate, pairs: PairsShifted | None) -> dict[str, str]:
+    """Return the fields of what features have in common: the pairs that moved, and the last whole window."""
+    fields = {f"{MULTIVARIATE}.features": json.dumps(found.names)}
+    if pairs is not None:
+        moved = [
+            {"pair": one.features, "correlation": one.correlation, "reference": one.reference}
+            for one in pairs.moved[:MOST_PAIRS]
+        ]
+        fields |= {f"{MULTIVARIATE}.moved": json.dumps(moved), f"{MULTIVARIATE}.n": str(pairs.n)}
+    if found.joint is None:
+        return fields
+    joint, extreme = found.joint, found.joint.extreme
+    told = {
+        "max_z": _statistic(extreme.test)
+        | {
+            "of": extreme.of,
+            "features": [found.names[place] for place in extreme.features],
+            "current": _finite(extreme.value),
+            "reference": _finite(extreme.reference),
+        },
+        "t_squared": _statistic(joint.hotelling),
+        "reconstruction": _statistic(joint.reconstruction) | {"reference": joint.reconstruction_reference},
+    }
+    if found.domain is not None:
+        told["domain_auc"] = _statistic(found.domain)
+    fields |= {f"{MULTIVARIATE}.{name}": json.dumps({"n": joint.rows} | told[name]) for name in told}
+    return fields
+
+
+def _statistic(found: Statistic) -> dict[str, object]:
+    return {"value": _finite(found.value), "p": found.p, "beyond": found.beyond}
 
 
 def detector_fields(detector: Detector | ErrorShift) -> dict[str, str]:

@@ -20,16 +20,18 @@ from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.frozen import bins_of
 from tidegauge.drift.measures import Measures
+from tidegauge.drift.multivariate import Multivariate
 from tidegauge.drift.sample import prediction_matrix
 from tidegauge.monitor.binned import NEVER, Binned
 from tidegauge.monitor.lists import leading
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.waiting import Queue, Waiting
-from tidegauge.policy.rules import Shifted
+from tidegauge.policy.rules import PairsShifted, Shifted
 from tidegauge.windows import Runs, grown
 
 PREDICTION = "prediction"
 FEATURES = "features"
+PAIRS = "pairs"
 _PREDICTIONS = Layout(("score", "number", "class"), (False, False, True))  # of rows that wait
 _MOST_LAYOUTS = 64  # that rows wait in: nulls in text features make many
 _MOST_STRINGS = 100_000  # of one layout
@@ -76,7 +78,7 @@ class Shift:
             if histograms:
                 self._queues[kind].reach(series + 1)
                 self._flush(kind, series)  # what waited was before
-                binned = Binned(self._settings, self._pane_ms, self._panes)
+                binned = Binned(self._settings, self._pane_ms, self._panes, kind == FEATURES)
                 binned.adopt(bins_of(histograms), name)
                 self._kept.setdefault(series, {})[kind] = binned
                 self._note_room(kind, series)
@@ -139,6 +141,16 @@ class Shift:
         """Return the frozen bins of a version's features; None before the freeze."""
         binned = self._kept.get(series, {}).get(FEATURES)
         return binned.bins if binned else None
+
+    def pairs_shifted(self, series: int) -> PairsShifted | None:
+        """Return which pairs of a version's features moved; None where none are watched. See `settle`."""
+        binned = self._kept.get(series, {}).get(FEATURES)
+        return binned.pairs_shifted() if binned else None
+
+    def multivariate(self, series: int) -> Multivariate | None:
+        """Return what a version's features have in common; None where it is not looked at."""
+        binned = self._kept.get(series, {}).get(FEATURES)
+        return binned.multivariate if binned else None
 
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""
@@ -259,5 +271,5 @@ class Shift:
     def _binned(self, kind: str, series: int) -> Binned:
         kinds = self._kept.setdefault(series, {})
         if kind not in kinds:
-            kinds[kind] = Binned(self._settings, self._pane_ms, self._panes)
+            kinds[kind] = Binned(self._settings, self._pane_ms, self._panes, kind == FEATURES)
         return kinds[kind]

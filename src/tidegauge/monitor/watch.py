@@ -29,7 +29,7 @@ from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.expectations import by_error, by_rule, expected
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
-from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
+from tidegauge.monitor.shift import FEATURES, PAIRS, PREDICTION, Shift
 from tidegauge.monitor.signs import Signs
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watched import Watched, restored, saved
@@ -43,6 +43,7 @@ from tidegauge.policy.rules import (
     judge_calibration,
     judge_detector,
     judge_error,
+    judge_pairs,
     judge_psi,
     judge_shift,
     rule_name,
@@ -345,6 +346,9 @@ class Watch:
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
             yield key, judge_shift(moved, n, is_prediction), 1
+        pairs = self._shift.pairs_shifted(series) if drifting or due[-1] else None
+        if pairs is not None:
+            yield self._key(series, "pair_shift", "e_d_bh", PAIRS), judge_pairs(pairs), 1
         for verdict in self._shift.verdicts(series) if drifting and drift.features == "psi" else ():
             is_prediction = verdict.drift_type == "prediction_drift"
             feature = None if is_prediction else verdict.name

@@ -127,6 +127,15 @@ def _shift_message(status: Status, judgement: Judgement) -> str:
     return f"{what}{listed} {says}{_odds(found) if status == 'firing' else ''} ({_rows(found)})"
 
 
+def _pairs_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    if judgement.reason:
+        return f"pairs of features: {NOTHING_LEFT}"
+    if status == "resolved":
+        return f"pairs of features go together as in the reference again ({_rows(found)})"
+    return f"correlation of {judgement.note} moved from the reference{_odds(found)} ({_rows(found)})"
+
+
 def _odds(found: Evidence) -> str:
     return f": evidence {_number(found.current)}, {_number(found.threshold)} is enough for one"
 
@@ -147,6 +156,7 @@ ABOUT: Mapping[Test, About] = {
     "calibration": About("drift", "concept_drift", _calibration_message),
     "feature_shift": About("drift", "data_drift", _shift_message),
     "prediction_shift": About("drift", "prediction_drift", _shift_message),
+    "pair_shift": About("drift", "data_drift", _pairs_message),
 }
 _WORDS = {"firing": ("is", ""), "resolved": ("is back to", "no longer ")}
 _BREAKS: Mapping[str, tuple[str, Mapping[str, str]]] = {  # what is spoken of, and how labels break with it

@@ -62,6 +62,7 @@ _SUBJECTS: Mapping[Test, Subject] = {
     "calibration": "calibration",
     "feature_psi": "data",
     "feature_shift": "data",
+    "pair_shift": "data",
     "prediction_psi": "prediction",
     "prediction_shift": "prediction",
 }

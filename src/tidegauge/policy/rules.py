@@ -14,6 +14,7 @@ from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.multivariate import PairMoved
 from tidegauge.metrics.value import Value
 from tidegauge.policy.directions import BETTER_ABOVE, direction
 from tidegauge.records import Evidence
@@ -23,6 +24,7 @@ Reason = Literal["undefined", "few_samples", "incomplete", "no_baseline", "zero_
 
 
 QUIET = 3
+NAMED_PAIRS = 5  # that a judgement tells
 
 
 class Shifted(NamedTuple):
@@ -31,6 +33,14 @@ class Shifted(NamedTuple):
     names: tuple[str, ...]
     evidence: float | None
     threshold: float | None
+
+
+class PairsShifted(NamedTuple):
+    """What e-d-BH has named among the pairs of a version's features, those with the most evidence first."""
+
+    moved: tuple[PairMoved, ...]
+    threshold: float | None
+    n: int  # rows since healthy pairs are known
 
 
 class Judgement(NamedTuple):
@@ -224,3 +234,28 @@ def judge_shift(found: Shifted, n: int, prediction: bool) -> Judgement:
     if not n:
         return Judgement("undecided", evidence, "few_samples")
     return Judgement("breach" if found.names else "healthy", evidence, note=", ".join(found.names))
+
+
+def judge_pairs(found: PairsShifted) -> Judgement:
+    """Return the judgement of e-d-BH on all pairs of a version's features.
+
+    The evidence is that of the pair with the most; the note tells the pairs and their correlations.
+    """
+    most = found.moved[0] if found.moved else None
+    evidence = Evidence(
+        metric="pairs.shift",
+        window="all",
+        n=found.n,
+        current=most.evidence if most else None,
+        threshold=found.threshold,
+        detector="e_d_bh",
+        feature=" and ".join(most.features) if most else None,
+    )
+    if not found.n:
+        return Judgement("undecided", evidence, "few_samples")
+    told = [
+        f"{' and '.join(one.features)} ({one.reference:.2f} to {one.correlation:.2f})" for one in found.moved
+    ]
+    more = f" and {len(told) - NAMED_PAIRS} more" if len(told) > NAMED_PAIRS else ""
+    note = ", ".join(told[:NAMED_PAIRS]) + more
+    return Judgement("breach" if found.moved else "healthy", evidence, note=note)
