@@ -40,6 +40,10 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_the_file(tmp_pa
         ('[monitor]\ntime_windows = ["1w"]', ["monitor.time_windows[0]", "24h", "'1w'"]),
         ('[drift]\nwindow = "5m"', ["drift.window", "1000, 1h, 24h, 7d", "'5m'"]),
         ('[[rules]]\nmetric = "f1"\nwindow = "99"', ["rules[0].window", "'99'"]),
+        (
+            '[[rules]]\nmetric = "f1"\nwindow = "1000"\nmin_complete = 0.9',
+            ["rules[0].min_complete", "last 1000 outcomes"],
+        ),
         ("[[rules]]\nfactor = 0.5", ["$.rules[0]", "`metric`"]),
         ('[models.a]\ntask = "magic"', ["$.models[...].task", "'magic'"]),
         ('[kafka]\nstart = "middle"', ["$.kafka.start", "'middle'"]),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.detection import features
+from tidegauge.drift.calibration_shift import CalibrationShift, CalibrationTerms
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.feature_shift import FeatureShift
@@ -21,6 +22,15 @@ def error_ns() -> float:
     values = (np.random.default_rng(1).random(ROWS) < 0.1).astype(np.float64)
     detector = ErrorShift(Terms(run_length=1e9))
     return _best(lambda: detector.update(values)) / ROWS
+
+
+def calibration_ns() -> float:
+    """Return the time of one outcome with a score."""
+    rng = np.random.default_rng(1)
+    scores = rng.random(ROWS)
+    came = (rng.random(ROWS) < scores).astype(np.float64)
+    detector = CalibrationShift(CalibrationTerms(run_length=1e9))
+    return _best(lambda: detector.update(scores, came)) / ROWS
 
 
 def feature_ns() -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.detection import costs, curves, errors, features, pairs, peers
+from benchmarks.detection import calibration, costs, curves, errors, features, pairs, peers
 from benchmarks.detection.tables import table
 from tidegauge.drift.error_baseline import Terms
 
@@ -19,6 +19,7 @@ Figures = Mapping[str, object]
 PROMISED = 10_000
 SHIFTS = (0.12, 0.15, 0.2, 0.3)
 STREAMS, OUTCOMES = 1_000, 30_000
+LABELLED = 300  # streams of scores and labels
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)  # of the curve
 CORRELATIONS = (0.0, 0.2, 0.5)
 BASELINES = (
@@ -109,6 +110,31 @@ def feature_drift(_figures: Path | None) -> Figures:
     return {"false_feature_windows": own[2], "feature_windows": _whole(own[5]), "kbh_windows": _whole(ks[5])}
 
 
+def concept_drift(_figures: Path | None) -> Figures:
+    """Is it the labels that changed, or only the rows?"""
+    rows = []
+    for move in calibration.NULLS:
+        for correlation in CORRELATIONS if move.before == move.after == calibration.HEALTHY else (0.0,):
+            found = calibration.null(move, SEED, LABELLED, OUTCOMES, PROMISED, correlation)
+            lengths = (found.outcomes / max(1, alarms) for alarms in found[1:])
+            rows.append((move.name, correlation, found.outcomes, *lengths))
+    head = ("labels and scores", "lag-one correlation", "outcomes", "calibration", "error")
+    table(
+        f"Outcomes from alarm to alarm of e_sr while labels keep to scores, {PROMISED} promised", head, rows
+    )
+    found_rows = []
+    for reference in (1_000, 5_000):
+        for to in calibration.SHIFTS:
+            both = calibration.delay(to, SEED + 1, 200, 4_000, reference, PROMISED)
+            found_rows.append((to.name, reference, *map(_delay, both)))
+    table(
+        "Median outcomes until e_sr finds that labels follow another law (share found within 4000)",
+        ("law", "reference", "calibration", "error"),
+        found_rows,
+    )
+    return {}
+
+
 def pair_drift(_figures: Path | None) -> Figures:
     """Which features go together otherwise?"""
     rows: list[tuple[object, ...]] = []
@@ -153,7 +179,12 @@ def estimates(_figures: Path | None) -> Figures:
 def cost(_figures: Path | None) -> Figures:
     """What an outcome and a value cost, in blocks."""
     error_ns, feature_ns = costs.error_ns(), costs.feature_ns()
-    table("Cost", ("what", "ns"), [("an outcome, e_sr", error_ns), ("a value, cells and e-d-BH", feature_ns)])
+    rows = [
+        ("an outcome, e_sr on the error", error_ns),
+        ("an outcome, e_sr on what scores mean", costs.calibration_ns()),
+        ("a value, cells and e-d-BH", feature_ns),
+    ]
+    table("Cost", ("what", "ns"), rows)
     return {"error_ns": round(error_ns), "feature_ns": round(feature_ns)}
 
 
@@ -161,6 +192,7 @@ PARTS: Sequence[Callable[[Path | None], Figures]] = (
     null_streams,
     delays,
     against_river,
+    concept_drift,
     feature_drift,
     pair_drift,
     estimates,

@@ -135,6 +135,7 @@ class Rule(Section, frozen=True):
     window: str = "1000"  # a count or a time window of [monitor]
     factor: Annotated[float, Meta(gt=0)] = 0.9  # below 1 for scores, above 1 for errors
     min_samples: Positive = 200
+    min_complete: Annotated[float, Meta(ge=0, le=1)] = 0.0  # labels of the time window that must have come
     consecutive: Positive = 3
     every_outcomes: Positive = 100  # an evaluation each so many outcomes of the series
     models: tuple[str, ...] = ()  # empty: all
@@ -151,6 +152,7 @@ class Drift(Section, frozen=True):
     tolerance: Annotated[float, Meta(ge=0, lt=1)] = (
         0.0  # rise of the error, or of its loss, that e_sr lets be
     )
+    calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none
     domain_classifier: bool = False  # on the features of `multivariate`
@@ -370,6 +372,12 @@ def _check(settings: Settings) -> None:
         if window not in windows:
             raise ConfigError(f"{key}: expected one of {', '.join(windows)}, got {window!r}")
     duration_ms(settings.drift.window)
+    for index, rule in enumerate(settings.rules):
+        if rule.min_complete and rule.window not in settings.monitor.time_windows:
+            raise ConfigError(
+                f"rules[{index}].min_complete: expected 0 for a window of the last {rule.window} outcomes: "
+                "all of them have labels"
+            )
 
 
 def check_redis_url(url: str, key: str) -> None:

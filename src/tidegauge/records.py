@@ -157,6 +157,43 @@ class Evidence(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+Sign = Literal["moved", "still", "unknown"]
+Diagnosed = Literal[
+    "data_quality",
+    "concept_drift",
+    "harmful_covariate_shift",
+    "estimator_off_support",
+    "benign_drift",
+    "immature_cohorts",
+    "unknown",
+]
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """What moved when an alert was raised, or shortly before."""
+
+    data: Annotated[Sign, Meta(description="the features")] = "unknown"
+    quality: Annotated[Sign, Meta(description="more nulls, unseen levels or values of another type")] = (
+        "unknown"
+    )
+    prediction: Sign = "unknown"
+    estimate: Annotated[Sign, Meta(description="the estimated performance got worse")] = "unknown"
+    realised: Annotated[Sign, Meta(description="the performance by the labels that came got worse")] = (
+        "unknown"
+    )
+    calibration: Annotated[Sign, Meta(description="labels break with what scores have meant")] = "unknown"
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What an alert probably means, by what moved and what did not."""
+
+    verdict: Diagnosed
+    moved: Moved
+    completeness: Annotated[
+        float | None, Meta(description="share of the predictions of drift.window whose label has come")
+    ] = None
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     """A finding on the topic `alerts`: it fires once and is resolved once in an incident.
 
@@ -176,6 +213,9 @@ class Alert(Struct, frozen=True, kw_only=True):
     opened_at_ms: Annotated[int, Meta(description="event time at which the incident opened")]
     message: str
     evidence: Evidence
+    diagnosis: Annotated[
+        Diagnosis | None, Meta(description="null where nothing is known, as after a reset")
+    ] = None
 
 
 class Control(Struct, frozen=True, kw_only=True):

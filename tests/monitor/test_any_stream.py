@@ -109,7 +109,9 @@ def test_any_stream_is_monitored_and_reported_and_its_state_is_taken_over(seed: 
     other.report()
     for block in every[half:]:
         said, wanted = other.observe(block), monitor.observe(block)
-        assert [alert.message for alert in said] == [alert.message for alert in wanted]
+        assert [(one.message, one.diagnosis) for one in said] == [
+            (one.message, one.diagnosis) for one in wanted
+        ]
         report = monitor.report()
         assert report.writes
         assert other.report() == report

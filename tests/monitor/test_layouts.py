@@ -39,7 +39,12 @@ SETTINGS = Settings(
     rules=(Rule(metric="accuracy", window="50", min_samples=20, consecutive=2, every_outcomes=10),),
     models={"churn": Model(segments=("country",))},
     drift=Drift(  # the detectors that the release with layout 1 had
-        detectors=("adwin",), features="psi", reference_rows=50, min_samples=20, window="1h"
+        detectors=("adwin",),
+        calibration="none",
+        features="psi",
+        reference_rows=50,
+        min_samples=20,
+        window="1h",
     ),
     limits=Limits(segment_values=2),
 )

@@ -88,6 +88,15 @@ def test_what_is_undefined_or_small_or_has_no_baseline_is_undecided(value, basel
     assert (judgement.verdict, judgement.reason) == ("undecided", reason)
 
 
+@pytest.mark.parametrize(("coverage", "reason"), [(None, "incomplete"), (0.89, "incomplete"), (0.9, None)])
+def test_while_labels_are_missing_a_rule_that_asks_for_them_is_undecided(coverage, reason):
+    rule = Rule(metric="f1", window="24h", min_complete=0.9)
+    found = judge(rule, Value(0.1, 1000, None, None), Baseline(0.9, "configured"), coverage)
+    assert found.reason == reason
+    assert found.evidence.coverage == coverage
+    assert (found.verdict == "breach") == (reason is None)
+
+
 def test_a_baseline_of_zero_decides_what_should_not_fall_but_not_what_should_not_rise():
     zero = Baseline(0.0, "early_production")
     assert judge(ERROR, Value(3.0, 1000, None, None), zero).reason == "zero_baseline"

@@ -11,8 +11,14 @@ from typing import Literal
 
 MS_PER_DAY = 86_400_000
 
-Watched = Literal["error", "segments", "features", "prediction"]
-SHARES: Mapping[Watched, float] = {"error": 0.25, "segments": 0.25, "features": 0.25, "prediction": 0.25}
+Watched = Literal["error", "segments", "calibration", "features", "prediction"]
+SHARES: Mapping[Watched, float] = {
+    "error": 0.2,
+    "segments": 0.2,
+    "calibration": 0.2,
+    "features": 0.2,
+    "prediction": 0.2,
+}
 
 
 def run_length(days: float, per_day: float, share: float) -> float:
@@ -20,8 +26,8 @@ def run_length(days: float, per_day: float, share: float) -> float:
 
     Never less than 1: a detector cannot be asked for more than an alarm an outcome.
 
-    >>> run_length(days=30, per_day=1_000, share=0.25)
-    120000.0
+    >>> run_length(days=30, per_day=1_000, share=0.2)
+    150000.0
     """
     return max(1.0, days * per_day / share)
 
@@ -41,7 +47,7 @@ def segment_share(place: int) -> float:
     1 / (place (place + 1)) of what segments have together: however many there come to be, they use it up.
 
     >>> [round(segment_share(place), 4) for place in (1, 2, 3)]
-    [0.125, 0.0417, 0.0208]
+    [0.1, 0.0333, 0.0167]
     """
     return SHARES["segments"] / (place * (place + 1))
 

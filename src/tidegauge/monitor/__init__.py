@@ -22,6 +22,7 @@ from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import proxies, report
 from tidegauge.monitor.adopted import Adopted, unfit
+from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
@@ -54,8 +55,10 @@ class Monitor:
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
+        self._calibrated = Calibrated(settings, self._roster)
         self._carriers = Carriers(settings, self._roster, self._shift)
-        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift, self._carriers)
+        parts = self._quality, self._traffic, self._shift, self._carriers, self._calibrated, self._estimates
+        self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
@@ -78,6 +81,7 @@ class Monitor:
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
+            self._calibrated.observe(ready.outcomes, expansion, errors)
             losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
             self._carriers.rows.outcomes(ready, expansion, losses)
             self._watch.observe(ready.outcomes, errors, losses)
@@ -100,7 +104,8 @@ class Monitor:
         else:
             self._adopted.forget(version)
             for series in every:
-                for part in (self._quality, self._traffic, self._shift, self._estimates, self._carriers):
+                parts = self._quality, self._traffic, self._shift, self._estimates, self._carriers
+                for part in (*parts, self._calibrated):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._changed.update(dict.fromkeys(every))
@@ -157,6 +162,7 @@ class Monitor:
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
+            "calibrated": self._calibrated.state(),
             "carriers": self._carriers.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
@@ -188,6 +194,8 @@ class Monitor:
         self._shift.restore(state["shift"])
         if "estimates" in state:  # a snapshot may be older than they are
             self._estimates.restore(state["estimates"])
+        if "calibrated" in state:  # a snapshot may be older than they are
+            self._calibrated.restore(state["calibrated"])
         if "carriers" in state:  # a snapshot may be older than they are
             self._carriers.restore(state["carriers"])
         self._watch.restore(state["watch"])
@@ -276,6 +284,7 @@ class Monitor:
         if multivariate is not None:
             parts.append(report.multivariate_fields(multivariate, pairs))
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
+        parts.append(report.calibration_fields(self._calibrated.detector(series)))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 

@@ -21,6 +21,7 @@ from tidegauge.monitor import moving
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
 from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.spoken import spoken
 from tidegauge.windows import Runs, grouped, grown, summed
 
 
@@ -30,6 +31,7 @@ class Errors(NamedTuple):
     series: Ints  # [m] a series of the row
     row: Ints  # [m] index of the row in its block
     error: Floats  # [rows] 1 where the class is wrong, or the absolute error; NaN without a task
+    scored: Floats  # [rows, 2] a score and whether what it speaks of came, see `spoken`; NaN without one
 
 
 class Quality:
@@ -45,14 +47,15 @@ class Quality:
     def observe(self, block: Block, expansion: Expansion) -> Errors:
         """Count the outcome rows of a block, all of models whose task is decided."""
         rows, model = block.outcomes, expansion.model
-        error = np.full(len(rows.offset), np.nan)
+        error, told = np.full(len(rows.offset), np.nan), np.full((len(rows.offset), 2), np.nan)
         pair = np.stack(self._numbers.values(block, model), axis=1)
         for ledger, mine in self._ledgers.of_models(model):
             matrix = self._numbers.matrix(ledger, rows, model, mine, pair[mine])
             distance = np.abs(matrix[:, 0] - matrix[:, 1])
             error[mine] = distance > 0 if isinstance(ledger.family, Classification) else distance
+            told[mine] = spoken(ledger.family, matrix, self._roster.columns.positive[model[mine]])
             self._count(ledger, rows, expansion, mine, matrix)
-        return Errors(expansion.series, expansion.row, error)
+        return Errors(expansion.series, expansion.row, error, told)
 
     def values(self, series: int, window: str, only: Collection[str] | None = None) -> dict[str, Value]:
         """Return the metrics of a series over a window, all or `only` some; empty without a task."""

@@ -13,6 +13,7 @@ from tidegauge import keys
 from tidegauge.baseline_file import BaselineFile
 from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
+from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
@@ -197,6 +198,21 @@ def detector_fields(detector: Detector | ErrorShift) -> dict[str, str]:
         f"{name}.last_worse": str(int(last.worse)) if last else keys.UNDEFINED,
         f"{name}.before": keys.number_text(last.before if last else None),
         f"{name}.after": keys.number_text(last.after if last else None),
+    }
+
+
+def calibration_fields(detector: CalibrationShift | None) -> dict[str, str]:
+    """Return the fields of the detector of labels that break with their scores; none without scores."""
+    if detector is None:
+        return {}
+    name, last = f"calibration.{detector.name}", detector.last
+    return {
+        f"{name}.n": str(detector.seen),
+        f"{name}.breaks": str(detector.breaks),
+        f"{name}.last_n": str(last.seen) if last else keys.UNDEFINED,
+        f"{name}.how": last.how if last else keys.UNDEFINED,
+        f"{name}.expected": keys.number_text(last.expected if last else None),
+        f"{name}.came": keys.number_text(last.came if last else None),
     }
 
 

@@ -6,9 +6,8 @@ Everything is judged at block boundaries and in event time, so a replay raises t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,21 +21,26 @@ from tidegauge.drift.baseline import Baseline, Baselines
 from tidegauge.drift.detectors import E_SR, Detector
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
-from tidegauge.drift.loss import loss_scale, scaled_loss
-from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import moving, proxies
+from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers, Span
+from tidegauge.monitor.estimates import Estimates
+from tidegauge.monitor.expectations import by_error, by_rule, expected
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PAIRS, PREDICTION, Shift
+from tidegauge.monitor.signs import Signs
 from tidegauge.monitor.traffic import Traffic
+from tidegauge.monitor.watched import Watched, restored, saved
 from tidegauge.policy import directions
 from tidegauge.policy.alerts import build_alert, closing_alert
-from tidegauge.policy.incidents import IncidentKey, Incidents, Test
+from tidegauge.policy.diagnosis import any_of
+from tidegauge.policy.incidents import OPEN, IncidentKey, Incidents, Step, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
+    judge_calibration,
     judge_detector,
     judge_error,
     judge_pairs,
@@ -44,7 +48,7 @@ from tidegauge.policy.rules import (
     judge_shift,
     rule_name,
 )
-from tidegauge.records import Alert
+from tidegauge.records import Alert, Diagnosis, Sign
 from tidegauge.windows import Backlog, Runs, grown
 
 _LOSSES = frozenset({"regression", "ranking"})  # tasks whose error is no 0 or 1
@@ -52,30 +56,13 @@ _TYPICAL = re.compile(r"latency_|(kpi|resource)\..*\.mean$|kpi\..*\.per_outcome$
 _HELD = 64  # errors; none waits longer than a judgement of its series
 
 
-class Watched:
-    """What is kept of one series between evaluations."""
+class Stepped(NamedTuple):
+    """An alert that is due, before it is known what else moved."""
 
-    def __init__(self, baselines: Baselines, share: float) -> None:
-        self.baselines = baselines
-        self.share = share  # of the promise of few false alarms
-        self.detectors: list[Detector | ErrorShift] | None = None  # until the task is known
-        self.first_ms: int | None = None  # the watermark of the first outcomes
-        self.held: list[float] = []  # errors until their scale is known
-        self.scale: float | None = None
-        self.falls = False  # less is worse
-
-    def take(self, errors: Floats, needed: int, scaled: bool) -> None:
-        """Show errors [n] to the detectors, once `needed` of them have given the scale of a loss."""
-        if scaled and self.scale is None:
-            self.held += errors.tolist()
-            if len(self.held) < needed:
-                return
-            errors, self.held = np.array(self.held), []
-            self.scale = loss_scale(errors[:needed]) or 1.0
-        losses = scaled_loss(errors, self.scale) if self.scale else errors
-        losses = 1.0 - losses if self.falls else losses
-        for detector in self.detectors or ():
-            detector.update(losses)
+    series: int
+    key: IncidentKey
+    step: Step
+    judgement: Judgement
 
 
 class Watch:
@@ -89,10 +76,14 @@ class Watch:
         traffic: Traffic,
         shift: Shift,
         carriers: Carriers,
+        calibrated: Calibrated,
+        estimates: Estimates,
     ) -> None:
         self._settings = settings
         self._carriers = carriers
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
+        self._calibrated, self._estimates = calibrated, estimates
+        self._signs = Signs(settings, roster, traffic, shift)
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
         self._segments: dict[tuple[str, str], int] = {}  # of each version, how many have been watched
@@ -136,7 +127,7 @@ class Watch:
         drifting = self._shift.due(touched)
         fresh = self._quality.has_baseline(touched) & ~self._frozen[touched]
         due = self._since[touched] >= self._every
-        alerts = []
+        stepped: list[Stepped] = []
         for place in np.flatnonzero(drifting | fresh | due.any(1)).tolist():
             series = int(touched[place])
             self._since[series, due[place]] = 0
@@ -144,8 +135,8 @@ class Watch:
                 self._freeze(series)
             judgements = self._judgements(series, due[place].tolist(), bool(drifting[place]))
             for key, judgement, needed in judgements:
-                alerts += self._step(series, key, judgement, needed)
-        return alerts
+                stepped += self._step(series, key, judgement, needed)
+        return self._alerts(stepped)
 
     def detectors(self, series: int) -> list[Detector | ErrorShift]:
         """Return the detectors of a series; none while its task is open.
@@ -195,6 +186,7 @@ class Watch:
             self._reach(series + 1)
             self._since[series], self._frozen[series] = 0, False
             self._errors.take(series)
+            self._signs.forget(series)
         gone = self._incidents.forget(model_id, version)
         return [closing_alert(key, step, now_ms) for key, step in gone]
 
@@ -205,7 +197,7 @@ class Watch:
                 series,
                 {
                     "baselines": one.baselines.dump(),
-                    "detectors": [_saved(detector) for detector in one.detectors or ()],
+                    "detectors": [saved(detector) for detector in one.detectors or ()],
                     "first_ms": one.first_ms,
                     "judged": one.detectors is not None,
                     "held": one.held,
@@ -221,6 +213,7 @@ class Watch:
             "errors": self._errors.state(),
             "incidents": self._incidents.snapshot(),
             "silent": silent,
+            "signs": self._signs.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -236,7 +229,7 @@ class Watch:
             watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series))
-                found = {one.name: one for one in _restored(kept["detectors"], self._terms())}
+                found = {one.name: one for one in restored(kept["detectors"], self._terms())}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
             self._frozen[series] = watched.baselines.frozen
@@ -246,6 +239,7 @@ class Watch:
             self._since = state["since"].copy()
         if "errors" in state:
             self._errors.restore(state["errors"])
+        self._signs.restore(state.get("signs", []))
         self._reach(len(self._roster.series))
 
     def _new(self, series: int, kept: dict[str, Any] | None = None) -> Watched:
@@ -329,10 +323,12 @@ class Watch:
             if now and self._applies(rule, series):
                 value = self._value(series, rule)
                 if value is not None:
-                    found = judge(rule, value, self._baseline(series, rule), self._coverage(series))
+                    coverage = self._coverage(series, rule.window)
+                    found = judge(rule, value, self._baseline(series, rule), coverage)
                     yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
+            self._calibrated.settle(series)
         if due[-1] or drifting:
             self._shift.settle(series)
         for detector in self.detectors(series) if due[-1] else ():
@@ -342,6 +338,10 @@ class Watch:
             else:
                 found = judge_detector(detector, drift.min_samples, drift.resolve_after)
                 yield key, found, drift.consecutive
+        calibration = self._calibrated.detector(series) if due[-1] else None
+        if calibration is not None:
+            key = self._key(series, "calibration", calibration.name, "calibration")
+            yield key, judge_calibration(calibration, drift.resolve_after), 1
         for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
@@ -357,16 +357,41 @@ class Watch:
             key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
             yield key, found, drift.consecutive
 
-    def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Alert]:
+    def _step(self, series: int, key: IncidentKey, judgement: Judgement, needed: int) -> list[Stepped]:
         now_ms = self._roster.watermark(series)
         if now_ms < self._silent_until.get((key.model_id, key.model_version), 0):
             return []
         step = self._incidents.step(key, judgement.verdict, now_ms, needed)
+        if judgement.verdict != "undecided":
+            self._signs.note(series, key, self._incidents.state(key) in OPEN, now_ms)
         if step is None:
             return []
         if step.status == "firing":
             judgement = self._attributed(series, key, judgement)
-        return [build_alert(key, step, judgement, now_ms)]
+        return [Stepped(series, key, step, judgement)]
+
+    def _alerts(self, stepped: list[Stepped]) -> list[Alert]:
+        """Return the alerts of steps: all of them know what moved in any of them."""
+        diagnoses: dict[int, Diagnosis] = {}
+        alerts = []
+        for series, key, step, judgement in stepped:
+            now_ms = self._roster.watermark(series)
+            if series not in diagnoses:
+                diagnoses[series] = self._signs.diagnosis(series, self._estimate(key), now_ms)
+            alerts.append(build_alert(key, step, judgement, now_ms, diagnoses[series]))
+        return alerts
+
+    def _estimate(self, key: IncidentKey) -> Sign:
+        """Return whether a version is estimated to be worse than its baselines."""
+        series = self._roster.version_series(key.model_id, key.model_version)[0]
+        watched = self.watched(series)
+        values = expected(self._estimates.values(series), self._settings)
+        applying = (rule for rule in self._settings.rules if self._applies(rule, series))
+        signs = [by_rule(rule, values, self._baseline(series, rule)) for rule in applying]
+        own = [one for one in watched.detectors or () if isinstance(one, ErrorShift)]
+        if self._proxy(series) is None:
+            signs += [by_error(values, one.baseline, watched.scale) for one in own]
+        return any_of(signs)
 
     def _attributed(self, series: int, key: IncidentKey, judgement: Judgement) -> Judgement:
         """Return a judgement of the error with what carries its change, where that is kept."""
@@ -410,8 +435,10 @@ class Watch:
             return Baseline(found.value, rule.baseline)
         return self.watched(series).baselines.get(rule.metric)
 
-    def _coverage(self, series: int) -> float | None:
-        return self._traffic.coverage(series, self._longest) if self._longest else None
+    def _coverage(self, series: int, window: str) -> float | None:
+        """Return the share of labels that have come: of a time window, for others of the longest of these."""
+        of = window if window in self._settings.monitor.time_windows else self._longest
+        return self._traffic.coverage(series, of) if of else None
 
     def _key(self, series: int, test: Test, rule: str, subject: str) -> IncidentKey:
         return IncidentKey(*self._roster.series[series], test, rule, subject)
@@ -426,16 +453,3 @@ def check(settings: Settings) -> None:
         key = f"models.{model_id}.detectors"
         binary_errors = model.task not in _LOSSES and model.error is None
         detectors.check(model.detectors, binary_errors=binary_errors, key=key)
-
-
-def _saved(detector: Detector | ErrorShift) -> bytes | dict[str, Any]:
-    return detector.dump() if isinstance(detector, ErrorShift) else detector.snapshot()
-
-
-def _restored(states: Iterable[bytes | dict[str, Any]], terms: Terms) -> Iterator[Detector | ErrorShift]:
-    for state in states:
-        with suppress(SnapshotError):
-            if isinstance(state, bytes):
-                yield Detector.restore(state)
-            else:
-                yield ErrorShift.load(state, terms)

@@ -9,7 +9,7 @@ from tidegauge.config import Rule
 from tidegauge.policy.directions import direction
 from tidegauge.policy.incidents import IncidentKey, Status, Step, Test
 from tidegauge.policy.rules import Judgement, falls
-from tidegauge.records import Alert, Evidence
+from tidegauge.records import Alert, Diagnosis, Evidence
 from tidegauge.redact import printable
 
 NOTHING_LEFT = "the version was reset, nothing is known of it now"
@@ -17,7 +17,9 @@ NAMED = 5  # features that a message names
 DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
 
 
-def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int) -> Alert:
+def build_alert(
+    key: IncidentKey, step: Step, judgement: Judgement, now_ms: int, diagnosis: Diagnosis | None = None
+) -> Alert:
     """Return the alert of a step, with the judgement that caused it as its evidence."""
     about = ABOUT[key.test]
     return Alert(
@@ -34,6 +36,7 @@ def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int)
         opened_at_ms=step.opened_at_ms,
         message=printable(about.message(step.status, judgement) + _carried(judgement.evidence)),
         evidence=judgement.evidence,
+        diagnosis=diagnosis,
     )
 
 
@@ -101,6 +104,17 @@ def _detector_message(status: Status, judgement: Judgement) -> str:
     return f"{found.detector} {says}{means} ({_rows(found)})"
 
 
+def _calibration_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    about, ways = _BREAKS.get(found.metric, _BREAKS["calibration"])
+    if judgement.reason or judgement.note is None:
+        return f"{about}: {NOTHING_LEFT}"
+    if status == "resolved":
+        return f"{about} mean again what they meant ({_rows(found)})"
+    shares = f"a share of {_number(found.current)} came where {_number(found.baseline)} was meant"
+    return f"{found.detector} found that {ways[judgement.note]}: {shares} ({_rows(found)})"
+
+
 def _shift_message(status: Status, judgement: Judgement) -> str:
     found = judgement.evidence
     what = "the predictions" if found.metric.startswith("prediction") else "features"
@@ -139,11 +153,32 @@ ABOUT: Mapping[Test, About] = {
     "feature_psi": About("drift", "data_drift", _psi_message),
     "prediction_psi": About("drift", "prediction_drift", _psi_message),
     "detector": About("drift", "concept_drift", _detector_message),
+    "calibration": About("drift", "concept_drift", _calibration_message),
     "feature_shift": About("drift", "data_drift", _shift_message),
     "prediction_shift": About("drift", "prediction_drift", _shift_message),
     "pair_shift": About("drift", "data_drift", _pairs_message),
 }
 _WORDS = {"firing": ("is", ""), "resolved": ("is back to", "no longer ")}
+_BREAKS: Mapping[str, tuple[str, Mapping[str, str]]] = {  # what is spoken of, and how labels break with it
+    "calibration": (
+        "probabilities",
+        {
+            "more": "classes come more often than their probabilities have meant",
+            "fewer": "classes come less often than their probabilities have meant",
+            "flatter": "probabilities have become over-confident",
+            "sharper": "probabilities have become under-confident",
+        },
+    ),
+    "residual_sign": (
+        "predicted numbers",
+        {
+            "more": "the truth is above its prediction more often than it was",
+            "fewer": "the truth is below its prediction more often than it was",
+            "flatter": "predicted numbers lie too far apart",
+            "sharper": "predicted numbers lie too close together",
+        },
+    ),
+}
 _SOURCES = {
     "configured": "the configuration",
     "file": "the baseline file",

@@ -21,7 +21,14 @@ OPEN = ("firing", "recovering")
 State = Literal["quiet", "suspect", "firing", "recovering"]
 Status = Literal["firing", "resolved"]
 Test = Literal[
-    "rule", "feature_psi", "prediction_psi", "detector", "feature_shift", "prediction_shift", "pair_shift"
+    "rule",
+    "feature_psi",
+    "prediction_psi",
+    "detector",
+    "calibration",
+    "feature_shift",
+    "prediction_shift",
+    "pair_shift",
 ]
 
 

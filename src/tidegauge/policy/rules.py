@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
+from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
@@ -19,7 +20,7 @@ from tidegauge.policy.directions import BETTER_ABOVE, direction
 from tidegauge.records import Evidence
 
 Verdict = Literal["healthy", "breach", "undecided"]
-Reason = Literal["undefined", "few_samples", "no_baseline", "zero_baseline"]
+Reason = Literal["undefined", "few_samples", "incomplete", "no_baseline", "zero_baseline"]
 
 
 QUIET = 3
@@ -88,8 +89,9 @@ def threshold(rule: Rule, baseline: float) -> float:
 def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float | None = None) -> Judgement:
     """Return whether a metric is worse than its rule allows.
 
-    Undecided where it is undefined, on fewer than `min_samples` rows, without a baseline, or with a baseline
-    of zero for what should not rise: no factor of zero says how much is too much.
+    Undecided where it is undefined, on fewer than `min_samples` rows, while less than `min_complete` of the
+    labels have come, without a baseline, or with a baseline of zero for what should not rise: no factor of
+    zero says how much is too much.
 
     >>> judge(Rule(metric="f1"), Value(0.7, 1000, 0.67, 0.73), Baseline(0.9, "configured")).verdict
     'breach'
@@ -107,7 +109,7 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
         baseline_source=None if baseline is None else baseline.source,
         threshold=limit,
     )
-    reason = _reason(rule, value, limit)
+    reason = _reason(rule, value, limit, coverage)
     if reason or value.value is None or limit is None or baseline is None:
         return Judgement("undecided", evidence, reason, rule)
     current = abs(value.value) if direction(rule.metric) == "zero" else value.value
@@ -115,11 +117,13 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
     return Judgement("breach" if worse else "healthy", evidence, None, rule, baseline.source)
 
 
-def _reason(rule: Rule, value: Value, limit: float | None) -> Reason | None:
+def _reason(rule: Rule, value: Value, limit: float | None, coverage: float | None) -> Reason | None:
     if value.value is None:
         return "undefined"
     if value.n < rule.min_samples:
         return "few_samples"
+    if (coverage or 0.0) < rule.min_complete:
+        return "incomplete"
     if limit is None:
         return "no_baseline"
     return "zero_baseline" if limit == 0 and not falls(rule) else None
@@ -191,6 +195,26 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
         return Judgement("undecided", evidence, "few_samples")
     recent = last is not None and last.worse and detector.seen - last.seen < quiet
     return Judgement("breach" if recent else "healthy", evidence)
+
+
+def judge_calibration(detector: CalibrationShift, resolve_after: int) -> Judgement:
+    """Return the judgement of the e-detector on what scores mean.
+
+    A breach from an alarm on, over as for `judge_error`. The note says how labels break with their scores.
+    """
+    last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
+    evidence = Evidence(
+        metric="calibration" if detector.terms.probability else "residual_sign",
+        window="all",
+        n=detector.seen,
+        current=last.came if last else None,
+        baseline=last.expected if last else None,
+        detector=detector.name,
+    )
+    if detector.curve is None:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and detector.seen - last.seen < quiet
+    return Judgement("breach" if recent else "healthy", evidence, note=last.how if last else None)
 
 
 def judge_shift(found: Shifted, n: int, prediction: bool) -> Judgement:
