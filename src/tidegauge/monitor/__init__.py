@@ -26,7 +26,7 @@ from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Expansion, Roster, SeriesKey
 from tidegauge.monitor.shift import Shift
 from tidegauge.monitor.statements import Counted, statements, unsaid
 from tidegauge.monitor.tasks import Tasks
@@ -36,6 +36,7 @@ from tidegauge.records import Alert, Control
 from tidegauge.windows import RecentTable, distinct, grouped
 
 STATE_VERSION = 2
+_AT_ONCE = 64  # series told together
 READ_VERSIONS = (1, 2)  # 1: all cells of every pane, nothing waits
 
 __all__ = ["Monitor", "Report", "check"]
@@ -111,24 +112,12 @@ class Monitor:
         At most `limit` series, those that wait longest; about a millisecond each.
         """
         writes: Writes = {}
-        models = set()
-        told = list(islice(self._changed, limit))
-        for series in sorted(told):
-            key = self._roster.series[series]
-            models.add(self._roster.series_model[series])
-            writes[report.metrics_key(key)] = self._metrics(series)
-            if key.segment is None:
-                writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
-                if estimates := self._estimates.values(series):
-                    fields = self._estimate_fields(series, estimates)
-                    writes[keys.estimates_key(key.model_id, key.version)] = fields
-                baselines = self._watch.watched(series).baselines.all()
-                file = self._adopted.of(key.model_id, key.version)
-                fields = report.baseline_fields(baselines, file, self._adopted.identity(series))
-                if fields:
-                    writes[keys.baseline_key(key.model_id, key.version)] = fields
-            self._add_history(writes, series)
+        told = sorted(islice(self._changed, limit))
+        for start in range(0, len(told), _AT_ONCE):
+            self._tell(writes, told[start : start + _AT_ONCE])
+        for series in told:
             del self._changed[series]
+        models = {self._roster.series_model[series] for series in told}
         for number in models:
             model_id = self._roster.model_ids[number]
             watermark_ms = int(self._roster.columns.watermark_ms[number])
@@ -239,21 +228,45 @@ class Monitor:
         for series, hour in zip(groups.series.tolist(), hours.tolist(), strict=True):
             self._hours.setdefault(series, set()).add(hour)
 
-    def _metrics(self, series: int) -> dict[str, str]:
-        parts = [{keys.UPDATED: str(self._roster.watermark(series))}]
-        monitor = self._settings.monitor
-        for window in (*map(str, monitor.count_windows), *monitor.time_windows):
-            values = self._quality.values(series, window)
-            if window in monitor.time_windows:
-                values |= self._traffic.values(series, window)
-            elif values:
-                values["n"] = self._quality.count(series, window)
-            parts.append(report.metric_fields(window, values))
-            counts = self._quality.confusion(series, window)
-            if counts is not None:
-                classes = self._roster.models[self._roster.series_model[series]].classes
-                parts.append(report.confusion_field(window, classes, counts))
-        return report.merged(parts)
+    def _tell(self, writes: Writes, told: list[int]) -> None:
+        """Add the hashes of some series."""
+        for series, fields in zip(told, self._metrics(told), strict=True):
+            key = self._roster.series[series]
+            writes[report.metrics_key(key)] = fields
+            if key.segment is None:
+                self._tell_version(writes, series, key)
+            self._add_history(writes, series)
+
+    def _tell_version(self, writes: Writes, series: int, key: SeriesKey) -> None:
+        """Add the hashes that segments have not."""
+        writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
+        if estimates := self._estimates.values(series):
+            fields = self._estimate_fields(series, estimates)
+            writes[keys.estimates_key(key.model_id, key.version)] = fields
+        baselines = self._watch.watched(series).baselines.all()
+        file = self._adopted.of(key.model_id, key.version)
+        if fields := report.baseline_fields(baselines, file, self._adopted.identity(series)):
+            writes[keys.baseline_key(key.model_id, key.version)] = fields
+
+    def _metrics(self, told: list[int]) -> list[dict[str, str]]:
+        """Return the metrics of some series, as far as possible of all at once."""
+        monitor, series = self._settings.monitor, np.array(told, np.int64)
+        found = [{keys.UPDATED: str(self._roster.watermark(one))} for one in told]
+        for table in self._quality.tables(series):
+            places = table.mine.tolist()
+            for place, fields in zip(places, report.table_fields(table.window, table.columns), strict=True):
+                found[place] |= fields
+            counts = [] if table.confusion is None else table.confusion.tolist()
+            for place, matrix in zip(places, counts, strict=False):
+                classes = self._roster.models[self._roster.series_model[told[place]]].classes
+                own = [row[: len(classes)] for row in matrix[: len(classes)]]
+                found[place] |= report.confusion_field(table.window, classes, own)
+        for window, columns in self._traffic.tables(series, monitor.time_windows):
+            for place, fields in enumerate(report.table_fields(window, columns)):
+                found[place] |= fields
+                if named := self._traffic.named(told[place], window):
+                    found[place] |= report.metric_fields(window, named)
+        return found
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
