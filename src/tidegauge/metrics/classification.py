@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.metrics import columns as of
 from tidegauge.metrics import confusion as matrix
 from tidegauge.metrics import scores
-from tidegauge.metrics import columns as of
 from tidegauge.metrics.calibration import calibration_cells, expected_error
 from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.confusion import Confusion
-from tidegauge.metrics.order import NAMES as ORDER
-from tidegauge.metrics.order import Areas, averaged, delong_error
+from tidegauge.metrics.order import ORDER, Areas, averaged, delong_error
 from tidegauge.metrics.value import Value, normal_quantile
 
 Floats = NDArray[np.float64]
@@ -218,7 +217,9 @@ class Classification:
             found = matrix.values(self._confusion(cells), classes, positive, z, only)
             if not wanted:
                 return found
-            counts, weights, squares = cells[:, self.parts.scored].reshape(-1, 3, self.classes).transpose(1, 0, 2)
+            counts, weights, squares = (
+                cells[:, self.parts.scored].reshape(-1, 3, self.classes).transpose(1, 0, 2)
+            )
             n = np.rint(counts.sum(axis=1))
             parts = [found]
             if any(name in ORDER for name in wanted):

@@ -214,7 +214,7 @@ def _gradients(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return AVERAGES [rows, 6], and their derivatives [rows, 6, K] by the hit, actual, predicted sums.
 
-    Of sums [rows, K] that are positive where a class is `present`, and 0 elsewhere; `occurs`: as actual class.
+    Sums [rows, K] are positive where a class is `present` and 0 elsewhere; `occurs`: as actual class.
     """
     k, rows = present.sum(axis=1)[:, None], occurs.sum(axis=1)[:, None]
     total, hits = actual.sum(axis=1)[:, None], hit.sum(axis=1)[:, None]

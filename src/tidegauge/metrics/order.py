@@ -17,7 +17,7 @@ from tidegauge.metrics.value import Value, normal_quantile
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
-NAMES = ("roc_auc", "pr_auc")
+ORDER = ("roc_auc", "pr_auc")
 
 
 class Areas(NamedTuple):
@@ -88,8 +88,8 @@ def averaged(each: Areas, n: Floats, z: float) -> Columns:
     rows = np.stack((np.minimum(positives, negatives), positives), axis=1)
     low, high = of.area_interval(value, errors, rows, z)
     known = ~np.isnan(value)
-    counts = np.repeat(n[:, None], len(NAMES), axis=1)
-    return Columns(NAMES, value, counts, np.where(known, low, np.nan), np.where(known, high, np.nan))
+    counts = np.repeat(n[:, None], len(ORDER), axis=1)
+    return Columns(ORDER, value, counts, np.where(known, low, np.nan), np.where(known, high, np.nan))
 
 
 def _by_name(each: Areas) -> tuple[Floats, ...]:

@@ -19,7 +19,6 @@ from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError
-from tidegauge.metrics.value import Value
 from tidegauge.monitor import report
 from tidegauge.monitor.adopted import Adopted, unfit
 from tidegauge.monitor.estimates import Estimates
@@ -231,18 +230,19 @@ class Monitor:
     def _tell(self, writes: Writes, told: list[int]) -> None:
         """Add the hashes of some series."""
         for series, fields in zip(told, self._metrics(told), strict=True):
-            key = self._roster.series[series]
-            writes[report.metrics_key(key)] = fields
-            if key.segment is None:
-                self._tell_version(writes, series, key)
+            writes[report.metrics_key(self._roster.series[series])] = fields
             self._add_history(writes, series)
+        versions = [series for series in told if self._roster.series[series].segment is None]
+        for series, fields in zip(versions, self._estimated(versions), strict=True):
+            key = self._roster.series[series]
+            if fields:
+                fields[keys.UPDATED] = str(self._roster.watermark(series))
+                writes[keys.estimates_key(key.model_id, key.version)] = fields
+            self._tell_version(writes, series, key)
 
     def _tell_version(self, writes: Writes, series: int, key: SeriesKey) -> None:
-        """Add the hashes that segments have not."""
+        """Add the hashes of drift and baseline, which segments have not."""
         writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
-        if estimates := self._estimates.values(series):
-            fields = self._estimate_fields(series, estimates)
-            writes[keys.estimates_key(key.model_id, key.version)] = fields
         baselines = self._watch.watched(series).baselines.all()
         file = self._adopted.of(key.model_id, key.version)
         if fields := report.baseline_fields(baselines, file, self._adopted.identity(series)):
@@ -277,9 +277,16 @@ class Monitor:
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 
-    def _estimate_fields(self, series: int, estimates: dict[str, dict[str, Value]]) -> dict[str, str]:
-        parts = [report.metric_fields(window, values) for window, values in estimates.items()]
-        return report.merged([{keys.UPDATED: str(self._roster.watermark(series))}, *parts])
+    def _estimated(self, told: list[int]) -> list[dict[str, str]]:
+        """Return the estimates of some versions, empty where there are none."""
+        found: list[dict[str, str]] = [{} for _ in told]
+        for mine, window, columns in self._estimates.tables(np.array(told, np.int64)):
+            for place, fields in zip(mine.tolist(), report.table_fields(window, columns), strict=True):
+                found[place] |= fields
+        for place, series in enumerate(told):
+            for window, values in self._estimates.values(series).items():
+                found[place] |= report.metric_fields(window, values)
+        return found
 
     def _add_history(self, writes: Writes, series: int) -> None:
         for hour in sorted(self._hours.pop(series, ())):

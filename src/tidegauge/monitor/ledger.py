@@ -17,7 +17,8 @@ import numpy as np
 from tidegauge.block import Codes, Floats, Ints
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.config import duration_ms
-from tidegauge.metrics.classification import LOSSES, ORDER, Classification
+from tidegauge.metrics.classification import LOSSES, Classification
+from tidegauge.metrics.order import ORDER
 from tidegauge.metrics.ranking import Ranking
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.widen import widen

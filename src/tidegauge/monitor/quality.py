@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows
 from tidegauge.config import Settings
-from tidegauge.metrics.classification import MATRIX_CLASSES, ORDER, Classification
+from tidegauge.metrics.classification import MATRIX_CLASSES, Classification
 from tidegauge.metrics.columns import Columns, beside, of_rows, undefined
-from tidegauge.metrics.order import exact_order
+from tidegauge.metrics.order import ORDER, exact_order
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
@@ -205,9 +205,7 @@ class Quality:
     ) -> dict[str, Value]:
         return self._columns(ledger, self._like(series), cells[None], only).values()
 
-    def _columns(
-        self, ledger: Ledger, like: Like, cells: Floats, only: Collection[str] | None
-    ) -> Columns:
+    def _columns(self, ledger: Ledger, like: Like, cells: Floats, only: Collection[str] | None) -> Columns:
         """Return the metrics of cells [n, width] of series that are alike."""
         confidence = self._settings.confidence
         if isinstance(ledger.family, Classification):
