@@ -24,6 +24,7 @@ class World:
     waiting: list[list[Record]]
     seconds: float = 100.0
     published: list[tuple[float, float, set[str]]] = field(default_factory=list)  # from, to, keys
+    drift: list[tuple[float, set[str]]] = field(default_factory=list)
     saved: list[float] = field(default_factory=list)
     ownership: Ownership | None = None
     gained: bool = False
@@ -80,6 +81,9 @@ class World:
         self.seconds += SECONDS_A_SERIES * len(found)
         if found:
             self.published.append((started, self.seconds, found))
+        drift = {key for key in writes if key.startswith("tg:drift:")}
+        if drift:
+            self.drift.append((started, drift))
         return True
 
 
@@ -124,6 +128,22 @@ def test_a_quiet_stage_publishes_what_is_left_and_then_nothing() -> None:
     for _ in range(30):
         running.step()
     assert len(world.published) == before
+
+
+def test_drift_goes_out_once_a_second_and_all_of_it_when_nothing_else_is_left() -> None:
+    world = World(records(rounds=60))
+    running = stage(world)
+    while world.waiting:
+        running.step()
+    assert len(world.drift) >= 2
+    for (earlier, _), (later, _) in zip(world.drift, world.drift[1:], strict=False):
+        assert later - earlier >= 1.0
+    last = world.seconds
+    for _ in range(30):
+        running.step()
+    assert set().union(*(found for at, found in world.drift if at >= last)) == {
+        f"tg:drift:m{i}:v1" for i in range(MODELS)
+    }
 
 
 def test_a_stage_that_leaves_publishes_everything_first() -> None:

@@ -226,7 +226,8 @@ class Classification:
                 parts.append(averaged(self._areas(cells, positive), n, z))
             if any(name not in ORDER for name in wanted):
                 parts.append(self._losses(cells, n, weights.sum(axis=1), squares.sum(axis=1), z))
-            return of.beside(parts).take([*found.names, *wanted])
+            every = of.beside(parts)
+            return every if only is None else every.take([*found.names, *wanted])
 
     def bounds(self, cells: Floats, positive: int | None = None) -> dict[str, float]:
         """Return the most by which binning can have changed `roc_auc` and `pr_auc`; empty if undefined.

@@ -43,6 +43,16 @@ class Columns(NamedTuple):
         """Return these rows."""
         return Columns(self.names, *(column[which] for column in self[1:]))
 
+    def replaced(self, other: Columns) -> Columns:
+        """Return the columns with those of another in place of the same names, which are overwritten here."""
+        if not set(other.names) <= set(self.names):
+            return beside((self.take([name for name in self.names if name not in other.names]), other))
+        for source, name in enumerate(other.names):
+            place = self.names.index(name)
+            for mine, theirs in zip(self[1:], other[1:], strict=True):
+                mine[:, place] = theirs[:, source]
+        return self
+
     def renamed(self, names: Collection[str]) -> Columns:
         """Return the same columns under other names."""
         return self._replace(names=tuple(names))

@@ -109,6 +109,8 @@ def values(
     if averaged:
         parts.append(_averages(confusion, n, z))
     found = of.beside(parts)
+    if only is None and not alias:
+        return found
     return found.take([alias.get(name, name) for name in wanted]).renamed(wanted)
 
 
@@ -169,7 +171,7 @@ def _points(hit: Floats, actual: Floats, predicted: Floats, present: Bools) -> F
     f1 = np.where(present, 2 * hit / (actual + predicted), 0.0)
     agree = hit.sum(axis=1) * total - (actual * predicted).sum(axis=1)
     mcc = _mcc(agree, total, actual, predicted)
-    return np.stack(
+    found = np.array(
         (
             recall / occurring,
             precision / size,
@@ -177,9 +179,9 @@ def _points(hit: Floats, actual: Floats, predicted: Floats, present: Bools) -> F
             f1.sum(axis=1) / size,
             (actual * f1).sum(axis=1) / total,
             np.where(np.minimum(occurring, predictions) > 1, mcc, np.nan),
-        ),
-        axis=1,
+        )
     )
+    return found.T
 
 
 def _mcc(agree: Floats, total: Floats, actual: Floats, predicted: Floats) -> Floats:

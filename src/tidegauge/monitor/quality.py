@@ -197,8 +197,7 @@ class Quality:
             areas = exact_order(actual, proba, rows[:, :, 2], like.positive, self._settings.confidence)
             for column, own in zip(exact[1:], areas[1:], strict=True):
                 column[part] = own
-        others = [name for name in found.names if name not in ORDER]
-        return beside((found.take(others), exact.take(wanted)))
+        return found.replaced(exact if only is None else exact.take(wanted))
 
     def _named(
         self, ledger: Ledger, series: int, cells: Floats, only: Collection[str] | None

@@ -298,12 +298,10 @@ class Watch:
     ) -> Iterator[tuple[IncidentKey, Judgement, int]]:
         """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
         watched, drift = self.watched(series), self._settings.drift
-        for rule, now in zip(self._settings.rules, due, strict=False):  # the last is that of the detectors
-            if now and self._applies(rule, series):
-                value = self._value(series, rule)
-                if value is not None:
-                    found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
-                    yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
+        rules = zip(self._settings.rules, due, strict=False)  # the last is that of the detectors
+        for rule, value in self._judged(series, [rule for rule, now in rules if now]):
+            found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
+            yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
         if due[-1] or drifting:
@@ -337,12 +335,24 @@ class Watch:
     def _applies(self, rule: Rule, series: int) -> bool:
         return not rule.models or self._roster.series[series].model_id in rule.models
 
-    def _value(self, series: int, rule: Rule) -> Value | None:
-        """Return the value a rule judges; None where the task has no such metric."""
-        values = self._quality.values(series, rule.window, only={rule.metric})
-        if rule.metric not in values and rule.window in self._settings.monitor.time_windows:
-            values = self._traffic.values(series, rule.window)
-        return values.get(rule.metric)
+    def _judged(self, series: int, due: list[Rule]) -> Iterator[tuple[Rule, Value]]:
+        """Yield the rules among those due that apply to a series, with the value each judges.
+
+        A window is read once for all of its rules; a metric that the task has not is left out.
+        """
+        rules = [rule for rule in due if self._applies(rule, series)]
+        wanted: dict[str, set[str]] = {}
+        for rule in rules:
+            wanted.setdefault(rule.window, set()).add(rule.metric)
+        found = {
+            window: self._quality.values(series, window, only=metrics) for window, metrics in wanted.items()
+        }
+        for rule in rules:
+            values = found[rule.window]
+            if rule.metric not in values and rule.window in self._settings.monitor.time_windows:
+                values = self._traffic.values(series, rule.window)
+            if rule.metric in values:
+                yield rule, values[rule.metric]
 
     def _coverage(self, series: int) -> float | None:
         return self._traffic.coverage(series, self._longest) if self._longest else None

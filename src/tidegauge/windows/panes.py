@@ -21,6 +21,7 @@ from tidegauge.windows.columns import distinct, grown
 
 _PAGE = 16  # cells; a page of cells 0 to 255 takes 16 bytes in a snapshot
 _NARROW = 64  # rows of cells up to here are one page
+_FEW = 3  # series up to here are summed one by one: a dozen calls of numpy cost more
 _AT_ONCE = 16  # series whose panes are gathered at once: they stay in a core's cache
 _FAR = 1 << 31  # steps between the rows of a block
 _COUNTS = {"<u1": 255, "<u2": 65_535}  # what most cells are, and the most that each holds
@@ -142,6 +143,9 @@ class PaneTable:
 
     def windows(self, series: Ints, watermark_ms: Ints) -> Floats:
         """Return what `window` does of many series [n], each once: [n, width]. Cost: O(n panes width)."""
+        if len(series) <= _FEW:
+            pairs = zip(series.tolist(), watermark_ms.tolist(), strict=True)
+            return np.array([self.window(*pair) for pair in pairs]).reshape(-1, self.width)
         total = np.zeros((len(series), self.width))
         there = np.flatnonzero(series < len(self._slot))
         series, newest = series[there], (watermark_ms[there] // self.pane_ms)[:, None]
