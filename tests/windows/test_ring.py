@@ -33,6 +33,17 @@ def test_a_ring_holds_the_last_rows_of_its_series_however_they_were_batched(seri
         assert (rows[:, 1] == -rows[:, 0]).all()
 
 
+@given(SERIES)
+def test_rows_read_together_are_those_read_one_by_one(series):
+    ring, _ = filled(series, 1)
+    numbers, found = np.arange(12), {}
+    for which, rows, inside in ring.alike(numbers):
+        for at, own, mine in zip(which.tolist(), rows, inside, strict=True):
+            found[at] = own[mine].tolist()
+    assert found == {at: ring.rows(at).tolist() for at in range(12) if ring.size(at)}
+    assert ring.sizes(numbers).tolist() == [ring.size(at) for at in range(12)]
+
+
 @given(SERIES, st.integers(0, 79))
 def test_a_correction_replaces_its_row_if_the_ring_still_has_it(series, which):
     ring, oracle = filled(series, 2)
