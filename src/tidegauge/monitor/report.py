@@ -82,8 +82,13 @@ def confusion_field(window: str, classes: list[str], counts: list[list[int]]) ->
     >>> confusion_field("1h", ["no", "yes"], [[3, 1], [0, 4]])
     {'confusion@1h': '{"classes": ["no", "yes"], "counts": [[3, 1], [0, 4]]}'}
     """
-    text = f'{{"classes": {json.dumps(classes)}, "counts": {counts}}}'
+    text = f'{{"classes": {_list_text(tuple(classes))}, "counts": {counts}}}'
     return {keys.metric_field(keys.CONFUSION, window): text}
+
+
+@lru_cache(maxsize=1024)
+def _list_text(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
 
 
 def metrics_key(series: SeriesKey) -> str:
@@ -96,8 +101,8 @@ def model_fields(state: ModelState, watermark_ms: int, held: int) -> dict[str, s
     """Return what is known of a model; `held` outcomes wait for its task."""
     return {
         "task": state.task or "undecided",
-        "versions": json.dumps(state.versions),
-        "classes": json.dumps(state.classes),
+        "versions": _list_text(tuple(state.versions)),
+        "classes": _list_text(tuple(state.classes)),
         "positive_class": state.positive or "",
         "status": "active" if state.task else f"waiting for its task with {held} outcomes",
         "watermark_ms": str(watermark_ms),
