@@ -133,6 +133,11 @@ class Shift:
             if found is not None:
                 yield kind == PREDICTION, *found
 
+    def seen(self, series: int) -> tuple[int, ...]:
+        """Return numbers that differ once what is told of a version may: the pane, and the rows counted."""
+        kinds = self._kept.get(series, {})
+        return self._roster.watermark(series) // self._pane_ms, *(one.counted for one in kinds.values())
+
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""
         self._kept.pop(series, None)
