@@ -1,13 +1,14 @@
 """What it costs to tell of a series: `python -m benchmarks.monitor_report [--quick]`.
 
-Milliseconds of CPU a series for reports of 1, 10 and 1 000 series that changed, each with 10 features and
-600 outcomes: the hashes of metrics alone, and all hashes. The best of some repeats.
+Milliseconds of CPU a series for reports of 1, 10 and 1 000 versions that changed, each with 300 outcomes and
+as many predictions with 2 features: the hashes of metrics alone, and whole reports. The best of some repeats.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from time import thread_time
 
 from benchmarks.monitor_rows import Case, encoded
@@ -16,14 +17,14 @@ from tidegauge.config import Settings
 from tidegauge.monitor import Monitor
 
 SIZES = (1, 10, 1_000)
-OUTCOMES = 600  # of each model
+OUTCOMES = 300  # of each model
 REPEATS = 5
 
 
 def watched(models: int, outcomes: int) -> Monitor:
     """Return a monitor that has seen so many models."""
     monitor = Monitor(Settings())
-    case = Case("models in turn", models, 10, False, 2 * models * outcomes)
+    case = Case("models in turn", models, 2, False, 2 * models * outcomes)
     for data in encoded(case, case.rows):
         monitor.observe(block_codec.decode(data))
     monitor.report()
@@ -40,10 +41,11 @@ def milliseconds(call: Callable[[], object]) -> float:
     return min(found) * 1e3
 
 
-def told(monitor: Monitor, count: int) -> int:
+def told(monitor: Monitor, count: int, whole: bool) -> int:
     """Report of the first series, as if they had changed; return how many hashes came of it."""
-    monitor._changed.update(dict.fromkeys(range(count)))
-    return len(monitor.report().writes)
+    monitor._told.clear()
+    monitor._note_changed(list(range(count)))
+    return len(monitor.report(None, whole).writes)
 
 
 def main() -> None:
@@ -51,12 +53,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rows: does it run?")
     quick = parser.parse_args().quick
-    print(f"{'series':>8}{'metrics ms':>14}{'all hashes ms':>16}   a series")
+    print(f"{'series':>8}{'metrics ms':>14}{'whole ms':>16}   a series")
     for count in SIZES:
         monitor = watched(max(count, 4), 40 if quick else OUTCOMES)
-        every = list(range(count))
-        metrics = milliseconds(lambda: monitor._metrics(every)) / count  # noqa: B023
-        whole = milliseconds(lambda: told(monitor, count)) / count  # noqa: B023
+        metrics, whole = (
+            milliseconds(partial(told, monitor, count, whole)) / count for whole in (False, True)
+        )
         print(f"{count:>8}{metrics:>14.3f}{whole:>16.3f}", flush=True)
 
 

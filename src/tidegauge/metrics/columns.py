@@ -86,7 +86,7 @@ def beside(parts: Collection[Columns]) -> Columns:
 
 def stacked(names: Collection[str], parts: Collection[tuple[Floats, Floats, Floats, Floats]]) -> Columns:
     """Return one column for each part: value, n, low, high [rows]."""
-    return Columns(tuple(names), *(np.stack(column, axis=1) for column in zip(*parts, strict=True)))
+    return Columns(tuple(names), *(np.array(column).T for column in zip(*parts, strict=True)))
 
 
 def undefined(names: Collection[str], n: Floats) -> Columns:

@@ -244,8 +244,8 @@ def _gradients(
     averages = ((row * recall), precision * one, recall * one, f1 * one)
     centres = [average.sum(axis=1) for average in averages]
     return (
-        np.stack((*centres, weighted[:, 0], mcc[:, 0]), axis=1),
-        np.stack(by_hit, axis=1),
-        np.stack(by_actual, axis=1),
-        np.stack(by_predicted, axis=1),
+        np.array((*centres, weighted[:, 0], mcc[:, 0])).T,
+        np.array(by_hit).transpose(1, 0, 2),
+        np.array(by_actual).transpose(1, 0, 2),
+        np.array(by_predicted).transpose(1, 0, 2),
     )

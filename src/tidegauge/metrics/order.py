@@ -55,7 +55,8 @@ def exact_order(
     for code in range(1, proba.shape[2]):
         scored |= ~np.isnan(proba[:, :, code])
     codes = np.arange(proba.shape[2]) if positive is None else np.array([positive])
-    score = np.nan_to_num(proba[:, :, codes]).transpose(0, 2, 1)
+    score = proba[:, :, codes].transpose(0, 2, 1)
+    score = np.where(np.isnan(score), 0.0, score)
     own = actual[:, None, :] == codes[:, None]
     with of.quiet():
         found = areas(score, own, np.where(scored, weight, 0.0)[:, None, :])
@@ -84,8 +85,8 @@ def averaged(each: Areas, n: Floats, z: float) -> Columns:
         )
     error = np.where(np.isnan(error) & ~np.isnan(roc), 0.0, error)
     of_precision = np.sqrt(precision * (1 - precision) / positives)
-    value, errors = np.stack((roc, precision), axis=1), np.stack((error, of_precision), axis=1)
-    rows = np.stack((np.minimum(positives, negatives), positives), axis=1)
+    value, errors = np.array((roc, precision)).T, np.array((error, of_precision)).T
+    rows = np.array((np.minimum(positives, negatives), positives)).T
     low, high = of.area_interval(value, errors, rows, z)
     known = ~np.isnan(value)
     counts = np.repeat(n[:, None], len(ORDER), axis=1)

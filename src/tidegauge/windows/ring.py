@@ -85,7 +85,7 @@ class RingTable:
         sizes = self.sizes(series)
         pages = -(-sizes // self._page)
         room = np.minimum(1 << np.ceil(np.log2(np.maximum(pages, 1))).astype(np.int64), self._pages.shape[1])
-        for most in np.unique(room[sizes > 0]).tolist():
+        for most in sorted(set(room[sizes > 0].tolist())):
             which = np.flatnonzero((room == most) & (sizes > 0))
             for start in range(0, len(which), _AT_ONCE):
                 part = which[start : start + _AT_ONCE]
