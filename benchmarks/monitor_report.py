@@ -1,6 +1,6 @@
 """What it costs to tell of a series: `python -m benchmarks.monitor_report [--quick]`.
 
-Milliseconds of CPU a series for reports of 1, 10 and 1 000 versions that changed, each with 300 outcomes and
+Milliseconds of CPU a series for reports of 1, 10 and 1 000 versions that changed, each with 600 outcomes and
 as many predictions with 2 features: the hashes of metrics alone, and whole reports. The best of some repeats.
 """
 
@@ -17,7 +17,7 @@ from tidegauge.config import Settings
 from tidegauge.monitor import Monitor
 
 SIZES = (1, 10, 1_000)
-OUTCOMES = 300  # of each model
+OUTCOMES = 600  # of each model
 REPEATS = 5
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     print(f"{'series':>8}{'metrics ms':>14}{'whole ms':>16}   a series")
     for count in SIZES:
-        monitor = watched(max(count, 4), 40 if quick else OUTCOMES)
+        monitor = watched(max(count, 20), 120 if quick else OUTCOMES)
         metrics, whole = (
             milliseconds(partial(told, monitor, count, whole)) / count for whole in (False, True)
         )
