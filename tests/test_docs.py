@@ -106,7 +106,7 @@ def test_redis_says_every_key() -> None:
         keys.MODELS, keys.JOIN, keys.WORKERS, keys.ALERTS_ACTIVE, keys.ALERTS_LOG,
         keys.model_key("M"), keys.metrics_key("M", "V"), keys.metrics_key("M", "V", ("S", "W")),
         keys.drift_key("M", "V"), keys.estimates_key("M", "V"), keys.baseline_key("M", "V"),
-        keys.series_key("M", "V", 0),
+        keys.series_key("M", "V", 0), keys.attribution_key("M", "V"),
     ]  # fmt: skip
     names = {"M": "<model>", "V": "<version>", "S=W": "<segment>=<value>", "19700101": "<yyyymmdd>"}
     wanted = {":".join(names.get(part, part) for part in key.split(":")) for key in made}

@@ -138,6 +138,9 @@ class Rule(Section, frozen=True):
     consecutive: Positive = 3
     every_outcomes: Positive = 100  # an evaluation each so many outcomes of the series
     models: tuple[str, ...] = ()  # empty: all
+    baseline: Literal["first", "rolling", "seasonal"] = (
+        "first"  # fixed, the time before, or that time of week
+    )
 
 
 class Drift(Section, frozen=True):
@@ -158,6 +161,9 @@ class Drift(Section, frozen=True):
     window: str = "24h"
     consecutive: Positive = 3
     max_categories: Positive = 100  # the rest is counted together
+    baseline: Literal["first", "rolling", "seasonal"] = "first"  # of PSI and the measures beside it
+    attribution: Literal["segments", "features", "none"] = "segments"  # by which a rise of the error is split
+    attribution_outcomes: Annotated[int, Meta(ge=100)] = 1_000  # first ones, and last ones, that are compared
 
 
 class Estimates(Section, frozen=True):

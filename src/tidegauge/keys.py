@@ -119,6 +119,11 @@ def drift_key(model_id: str, model_version: str) -> str:
     return f"tg:drift:{encoded(model_id)}:{encoded(model_version)}"
 
 
+def attribution_key(model_id: str, model_version: str) -> str:
+    """Return the key of what carries the change of a version's error."""
+    return f"tg:attribution:{encoded(model_id)}:{encoded(model_version)}"
+
+
 def estimates_key(model_id: str, model_version: str) -> str:
     """Return the key of what a version's metrics probably are, before its labels come."""
     return f"tg:estimates:{encoded(model_id)}:{encoded(model_version)}"

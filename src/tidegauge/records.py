@@ -97,6 +97,40 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     prediction_id: str | None = None
 
 
+class Carrier(Struct, frozen=True, kw_only=True):
+    """Outcomes whose loss rose by more than that of the others."""
+
+    where: Annotated[dict[str, str], Meta(description="segment field or feature, and which part of it")]
+    part: Annotated[float, Meta(description="of the change of the mean loss, in its units")]
+    n: Annotated[int, Meta(description="outcomes in the window")]
+    before: Annotated[
+        float | None, Meta(description="mean loss in the reference; null without outcomes there")
+    ]
+    after: float
+    p: Annotated[float, Meta(description="adjusted for all that was looked at (Holm)")]
+
+
+class ColumnSplit(Struct, frozen=True, kw_only=True):
+    """The change of the mean loss, split by one segment field or feature into parts that add up to it."""
+
+    name: str
+    mix: Annotated[float, Meta(description="from other shares of its parts")]
+    rate: Annotated[float, Meta(description="from other losses within its parts")]
+    interaction: float
+
+
+class Attribution(Struct, frozen=True, kw_only=True):
+    """Where a change of the mean loss lies: the last outcomes against the first."""
+
+    loss: Annotated[str, Meta(description="`error`, or the KPI that is watched instead")]
+    before: float
+    after: float
+    n_before: int
+    n: int
+    carriers: tuple[Carrier, ...] = ()
+    columns: Annotated[tuple[ColumnSplit, ...], Meta(description="the greatest mix first")] = ()
+
+
 class Evidence(Struct, frozen=True, kw_only=True):
     """The numbers an alert rests on. What is undefined is null."""
 
@@ -108,9 +142,19 @@ class Evidence(Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     baseline: float | None = None
+    baseline_source: Annotated[
+        str | None,
+        Meta(
+            description="control, control_file, configured, file, early_production, rolling or seasonal;"
+            " of PSI first, rolling or seasonal"
+        ),
+    ] = None
     threshold: float | None = None
     detector: str | None = None
     feature: str | None = None
+    attribution: Annotated[
+        Attribution | None, Meta(description="what carries the change; null where it is not kept")
+    ] = None
 
 
 class Alert(Struct, frozen=True, kw_only=True):

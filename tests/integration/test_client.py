@@ -236,6 +236,8 @@ def test_models_drift_baselines_and_history_are_read(store: redis.Redis, reader:
     drift = {"age.psi": "0.3", "age.psi.verdict": "drift", "age.psi.moved_most": "7", "x.psi": "null"}
     store.hset(keys.drift_key("a", "1"), mapping=drift)
     store.hset(keys.baseline_key("a", "1"), mapping={"f1": "0.8"})
+    carried = {"loss": "error", "after": "0.25", "city.split": '{"mix":0.1}'}
+    store.hset(keys.attribution_key("a", "1"), mapping=carried)
     store.hset(keys.series_key("a", "1", 0), mapping={"3600000": '{"n":2}', "0": '{"n":1}'})
     assert reader.models() == ["a", "b"]
     assert reader.model("a")[:4] == ("binary", ["1", "2"], None, None)
@@ -243,6 +245,7 @@ def test_models_drift_baselines_and_history_are_read(store: redis.Redis, reader:
         "age.psi": 0.3, "age.psi.moved_most": "7", "age.psi.verdict": "drift", "x.psi": None
     }  # fmt: skip
     assert reader.baseline("a", "1") == {"f1": 0.8}
+    assert reader.attribution("a", "1") == {"loss": "error", "after": 0.25, "city.split": {"mix": 0.1}}
     assert list(reader.series("a", "1", 0).items()) == [(0, {"n": 1}), (3_600_000, {"n": 2})]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.monitor.streams import Observed, blocks
-from tidegauge.config import Drift, Estimates, Rule, Settings
+from tidegauge.config import Drift, Estimates, Model, Rule, Settings
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.monitor import Monitor
 
@@ -23,8 +23,22 @@ SETTINGS = Settings(
         inference_outcomes=5,
         classes=3,
     ),
-    rules=(Rule(metric="accuracy", window="20", min_samples=5, every_outcomes=5),),
-    drift=Drift(reference_outcomes=20, reference_rows=20, min_samples=10, every_outcomes=5, max_categories=3),
+    rules=(
+        Rule(metric="accuracy", window="20", min_samples=5, every_outcomes=5),
+        Rule(metric="mae", window="1h", factor=1.1, min_samples=5, every_outcomes=5, baseline="seasonal"),
+        Rule(metric="f1", window="24h", min_samples=5, every_outcomes=5, baseline="rolling"),
+    ),
+    drift=Drift(
+        reference_outcomes=20,
+        reference_rows=20,
+        min_samples=10,
+        every_outcomes=5,
+        max_categories=3,
+        attribution="features",
+        baseline="rolling",
+        attribution_outcomes=100,
+    ),
+    models={"churn": Model(segments=("city",))},
     estimates=Estimates(min_outcomes=10, reference_outcomes=20, live_outcomes=20, cells=10, cohorts=3),
 )
 

@@ -1,6 +1,7 @@
 import msgspec
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
@@ -10,7 +11,7 @@ from tidegauge.metrics.value import Value
 from tidegauge.policy.alerts import build_alert, closing_alert
 from tidegauge.policy.incidents import IncidentKey, Incidents
 from tidegauge.policy.rules import Shifted, judge, judge_detector, judge_psi, judge_shift, rule_name
-from tidegauge.records import Alert
+from tidegauge.records import Alert, Attribution, Carrier
 
 
 def alerts(test, judgement, rule="f1@1000 < 0.9*baseline", subject="f1", segment=None):
@@ -130,3 +131,24 @@ def test_a_reset_resolves_without_numbers(test):
     alert = closing_alert(key, step, 3_000)
     assert (alert.status, alert.raised_at_ms, alert.evidence.current) == ("resolved", 3_000, None)
     assert "the version was reset" in alert.message
+
+
+def test_a_baseline_that_moves_is_named_and_what_stands_in_for_it_too():
+    rule = Rule(metric="f1", window="24h", baseline="seasonal")
+    fired, _ = of_rule(rule, 0.71, 0.9, source="seasonal")
+    assert fired.rule == "f1@24h < 0.9*seasonal baseline"
+    assert "baseline 0.9 from the same hours of the weeks before (n=" in fired.message
+    assert fired.evidence.baseline_source == "seasonal"
+    early, _ = of_rule(rule, 0.71, 0.9, source="early_production")
+    assert "from early production, too little for the seasonal one (n=" in early.message
+
+
+def test_the_first_carrier_of_a_change_ends_the_message_with_its_part():
+    found = judge(Rule(metric="f1"), Value(0.7, 1000, None, None), Baseline(0.9, "configured"))
+    carrier = Carrier(where={"city": "b", "plan": "free"}, part=0.15, n=90, before=0.1, after=0.6, p=0.001)
+    told = Attribution(loss="error", before=0.1, after=0.3, n_before=500, n=500, carriers=(carrier,))
+    fired, _ = alerts("rule", found._replace(evidence=structs.replace(found.evidence, attribution=told)))
+    assert fired.message.endswith("; 75% of the change of the error lies in city=b and plan=free (n=90)")
+    other = structs.replace(told, after=0.05)
+    fired, _ = alerts("rule", found._replace(evidence=structs.replace(found.evidence, attribution=other)))
+    assert fired.message.endswith("; worst in city=b and plan=free (n=90)")

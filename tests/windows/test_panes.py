@@ -57,6 +57,21 @@ def test_a_window_is_the_sum_of_what_lies_in_it_however_it_was_batched(rows, bat
         np.testing.assert_allclose(table.window(series, at_ms), expected, atol=1e-9)
 
 
+@given(ROWS, st.integers(0, 15), st.integers(0, 4))
+def test_a_span_is_the_sum_of_the_panes_that_begin_in_it_and_are_kept(rows, first, count):
+    table, watermark = filled(rows, 3)
+    for series, at_ms in watermark.items():
+        kept = range(max(first, at_ms // PANE_MS - PANES + 1), first + count)
+        expected = [
+            sum(a for s, t, c, a in rows if s == series and c == cell and t // PANE_MS in kept)
+            for cell in (0, 1)
+        ]
+        table.window(series, at_ms)  # which drops what has left the window
+        found = table.span(series, first * PANE_MS, (first + count) * PANE_MS)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert table.span(31, 0, 10_000).tolist() == [0.0, 0.0]
+
+
 @given(ROWS)
 def test_a_restored_table_has_the_same_windows(rows):
     table, watermark = filled(rows, 2)

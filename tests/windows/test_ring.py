@@ -44,6 +44,13 @@ def test_rows_read_together_are_those_read_one_by_one(series):
     assert ring.sizes(numbers).tolist() == [ring.size(at) for at in range(12)]
 
 
+@given(SERIES, st.integers(1, 4), st.integers(1, CAPACITY + 1))
+def test_the_latest_rows_come_in_the_order_in_which_they_came(series, batches, count):
+    ring, oracle = filled(series, batches)
+    for number in range(10):
+        assert ring.latest(number, count)[:, 0].tolist() == list(oracle.get(number, []))[-count:]
+
+
 @given(SERIES, st.integers(0, 79))
 def test_a_correction_replaces_its_row_if_the_ring_still_has_it(series, which):
     ring, oracle = filled(series, 2)

@@ -15,7 +15,13 @@ from tidegauge.errors import Unavailable
 from tidegauge.records import Alert
 from tidegauge.redact import redacted_url
 
-_TEXTS = (".verdict", ".moved_most", ".moved", ".measures")  # fields of a drift hash that hold no number
+_TEXTS = (
+    ".verdict",
+    ".moved_most",
+    ".moved",
+    ".measures",
+    ".baseline",
+)  # fields of a drift hash that hold no number
 
 
 class MetricValue(NamedTuple):
@@ -147,6 +153,14 @@ class MetricReader:
         fields = self._hash(keys.drift_key(model_id, model_version))
         return {
             name: _text(fields[name]) if name.endswith(_TEXTS) else keys.number(fields[name])
+            for name in sorted(fields)
+        }
+
+    def attribution(self, model_id: str, model_version: str) -> dict[str, Any]:
+        """Return what carries the change of a version's error, by field; empty where nothing is kept."""
+        fields = self._hash(keys.attribution_key(model_id, model_version))
+        return {
+            name: fields[name] if name == "loss" else msgspec.json.decode(fields[name])
             for name in sorted(fields)
         }
 

@@ -7,6 +7,7 @@ A feature that a row's map does not name is null there; a feature that the refer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,12 @@ class FeatureBins:
             of = self.references[feature].cells(values[:, column], strings if is_text else None)
             cells[feature] = of + np.int32(self.starts[feature])
         return cells.T
+
+    def recounted(self, counts: Floats) -> FeatureBins:
+        """Return the same bins with other reference counts [width]."""
+        bins = copy(self)
+        bins.counts = counts
+        return bins
 
     def dump(self) -> dict[str, Any]:
         """Return the bins as plain data that `load` reads back."""

@@ -8,6 +8,7 @@ matters they do not say. n rows in the window, m in the reference; inv = 1/n + 1
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,12 @@ class Ruler:
         self.ordered = ~np.isnan(place)  # [width] cells of numbers
         self.steps = np.nan_to_num(np.diff(place, append=np.nan))  # [width] to the next cell of numbers
         self.special = np.concatenate([_special(one) for one in bins.references], axis=1)  # [SHARES, width]
+
+    def against(self, counts: Floats) -> Ruler:
+        """Return the ruler of the same bins with other reference counts [width]."""
+        ruler = copy(self)
+        ruler.bins = self.bins.recounted(counts)
+        return ruler
 
 
 def measure(ruler: Ruler, counts: Floats, min_samples: int, alpha: float | None = None) -> list[Measures]:

@@ -19,8 +19,9 @@ from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Block, Ints
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, SnapshotError
-from tidegauge.monitor import report
+from tidegauge.monitor import proxies, report
 from tidegauge.monitor.adopted import Adopted, unfit
+from tidegauge.monitor.carriers import Carriers
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
@@ -53,7 +54,8 @@ class Monitor:
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
-        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift)
+        self._carriers = Carriers(settings, self._roster, self._shift)
+        self._watch = Watch(settings, self._roster, self._quality, self._traffic, self._shift, self._carriers)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
@@ -71,13 +73,16 @@ class Monitor:
             self._traffic.predictions(block, expansion)
             self._shift.observe(block, expansion)
             self._estimates.predictions(block, expansion)
+            self._carriers.rows.predictions(block, expansion)
             touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
-            self._watch.observe(ready.outcomes, errors)
+            losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
+            self._carriers.rows.outcomes(ready, expansion, losses)
+            self._watch.observe(ready.outcomes, errors, losses)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched.append(expansion.series)
         self._estimates.advance()
@@ -99,7 +104,7 @@ class Monitor:
         else:
             self._adopted.forget(version)
             for series in every:
-                for part in (self._quality, self._traffic, self._shift, self._estimates):
+                for part in (self._quality, self._traffic, self._shift, self._estimates, self._carriers):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._note_changed(every)
@@ -155,6 +160,7 @@ class Monitor:
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
+            "carriers": self._carriers.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
@@ -185,6 +191,8 @@ class Monitor:
         self._shift.restore(state["shift"])
         if "estimates" in state:  # a snapshot may be older than they are
             self._estimates.restore(state["estimates"])
+        if "carriers" in state:  # a snapshot may be older than they are
+            self._carriers.restore(state["carriers"])
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
@@ -211,6 +219,7 @@ class Monitor:
             self._tasks.adopt(model, file)
             self._shift.adopt(series, file)
             self._estimates.adopt(series, file)
+            self._carriers.rows.adopt(series)
             self._watch.adopt(series, file, at_run_time)
             self._told.pop(series, None)
 
@@ -260,9 +269,12 @@ class Monitor:
                 fields[keys.UPDATED] = str(self._roster.watermark(series))
                 writes[keys.estimates_key(key.model_id, key.version)] = fields
             self._add_drift(writes, series)
+            if carried := self._carriers.fields(series):
+                writes[keys.attribution_key(key.model_id, key.version)] = carried
             baselines = self._watch.watched(series).baselines.all()
             file = self._adopted.of(key.model_id, key.version)
-            if baseline := report.baseline_fields(baselines, file, self._adopted.identity(series)):
+            baseline = report.baseline_fields(baselines, file, self._adopted.identity(series))
+            if baseline := baseline | report.moving_fields(self._watch.moving_baselines(series)):
                 writes[keys.baseline_key(key.model_id, key.version)] = baseline
 
     def _note_changed(self, every: list[int]) -> None:
@@ -299,7 +311,7 @@ class Monitor:
             writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
 
     def _drift(self, series: int) -> dict[str, str]:
-        parts = [report.psi_fields(v.name, v.found, v.cell) for v in self._shift.verdicts(series)]
+        parts = [report.psi_fields(v.name, v.found, v.cell, v.baseline) for v in self._shift.verdicts(series)]
         measures = self._shift.measures(series)
         parts += [report.measure_fields(name, one) for name, one in measures.items()]
         parts += [report.shift_fields(moved, n, own) for own, moved, n in self._shift.shifted(series)]

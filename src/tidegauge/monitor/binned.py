@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,18 @@ from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.measures import Measures, Ruler, measure
 from tidegauge.drift.sample import ReferenceSample
+from tidegauge.monitor import moving
 from tidegauge.policy.rules import Shifted
 from tidegauge.windows import PaneTable
 
 NEVER = 1 << 62  # rows
+
+
+class Compared(NamedTuple):
+    """The counts [width] that a window is compared with, and which baseline they are."""
+
+    counts: Floats
+    baseline: str
 
 
 class Binned:
@@ -67,8 +75,8 @@ class Binned:
         """Yield name, verdict and the cell that moved most, for each column; none before the freeze."""
         if self.bins is None or self.table is None or not self.bins.width:
             return
-        counts = self.table.window(0, watermark_ms)
-        found = psi_all(self.bins.counts, counts, self.bins.starts)
+        counts = self._counts(self.table, watermark_ms)
+        found = psi_all(self.compared(watermark_ms).counts, counts, self.bins.starts)
         judged = judge_psi(found, self._settings.psi_threshold, self._settings.min_samples)
         for name, bins, verdict in zip(self.bins.names, self.bins.references, judged, strict=True):
             yield name, verdict, None if verdict.cell is None else bins.names()[verdict.cell]
@@ -78,8 +86,36 @@ class Binned:
         if self.bins is None or self.table is None or not self.bins.width:
             return {}
         self._ruler = self._ruler or Ruler(self.bins)
-        found = measure(self._ruler, self.table.window(0, watermark_ms), self._settings.min_samples)
+        reference, ruler = self.compared(watermark_ms), self._ruler
+        ruler = ruler if reference.baseline == "first" else ruler.against(reference.counts)
+        found = measure(ruler, self._counts(self.table, watermark_ms), self._settings.min_samples)
         return dict(zip(self.bins.names, found, strict=True))
+
+    def compared(self, watermark_ms: int) -> Compared:
+        """Return what the window is compared with: the reference, as long as there is too little else.
+
+        Too little is fewer than `drift.min_samples` rows, or than LEAST_WEEKS weeks with some.
+        """
+        assert self.bins is not None  # nothing is compared before the freeze
+        baseline, table = self._settings.baseline, self.table
+        spans = moving.back(baseline, self._span(watermark_ms))
+        counts = [table.span(0, *span) for span in spans] if table else []
+        least = moving.LEAST_WEEKS if baseline == "seasonal" else 1
+        total = np.sum(counts, axis=0) if counts else np.zeros(0)
+        one = total[: self.bins.references[0].width] if self.bins.references else total
+        if sum(bool(each.any()) for each in counts) < least or one.sum() < self._settings.min_samples:
+            return Compared(self.bins.counts, "first")
+        return Compared(total, baseline)
+
+    def _span(self, watermark_ms: int) -> moving.Span:
+        newest = watermark_ms // self._pane_ms
+        return (newest - self._panes + 1) * self._pane_ms, (newest + 1) * self._pane_ms
+
+    def _counts(self, table: PaneTable, watermark_ms: int) -> Floats:
+        """Return the cells of the window, which is all that is kept where the baseline does not move."""
+        if self._settings.baseline == "first":
+            return table.window(0, watermark_ms)
+        return table.span(0, *self._span(watermark_ms))
 
     def shifted(self) -> tuple[Shifted, int] | None:
         """Return the features that have moved, and the rows since the freeze; None before it."""
@@ -131,6 +167,8 @@ class Binned:
 
     def _freeze(self, bins: FeatureBins) -> None:
         self.bins, self._sample = bins, None
-        self.table = PaneTable(bins.width, self._pane_ms, self._panes)
+        spans = moving.back(self._settings.baseline, (0, self._panes * self._pane_ms))
+        before_ms = -min([0, *(start for start, _ in spans)])
+        self.table = PaneTable(bins.width, self._pane_ms, self._panes - (-before_ms // self._pane_ms))
         if self._settings.features == "e_d_bh" and bins.width:
             self.shift = FeatureShift(bins, pace=self._pace)

@@ -38,17 +38,16 @@ Family = Classification | Regression | Ranking
 class Ledger:
     """A family of metrics and its tables: panes by time window, rings by count window."""
 
-    def __init__(self, family: Family, settings: MonitorSettings) -> None:
+    def __init__(self, family: Family, settings: MonitorSettings, history_ms: int) -> None:
         self.family = family
         self.columns = FIRST_PROBABILITY + _more(family)
         widths = {name: duration_ms(name) for name in settings.time_windows}
-        longest = max(widths.values(), default=HISTORY_PANE_MS)
         self.panes = {
             name: PaneTable(family.width, width // settings.panes, settings.panes)
             for name, width in widths.items()
         }
         self.rings = {str(n): RingTable(n, self.columns) for n in settings.count_windows}
-        self.history = PaneTable(family.width, HISTORY_PANE_MS, -(-longest // HISTORY_PANE_MS))
+        self.history = PaneTable(family.width, HISTORY_PANE_MS, -(-history_ms // HISTORY_PANE_MS))
         self.baseline = PaneTable(family.width, _FOREVER_MS, 1)
         self.by_time = (*self.panes.values(), self.history)
         self.step_ms = math.gcd(*(table.pane_ms for table in self.by_time))  # which divides every pane
@@ -115,8 +114,9 @@ class Ledger:
 class Ledgers:
     """Every ledger, by the name that a model's task and classes give it."""
 
-    def __init__(self, settings: MonitorSettings, roster: Roster) -> None:
+    def __init__(self, settings: MonitorSettings, roster: Roster, history_ms: int) -> None:
         self._settings = settings
+        self._history_ms = history_ms
         self._roster = roster
         self._ledgers: dict[str, Ledger] = {}
 
@@ -166,7 +166,7 @@ class Ledgers:
     def _ledger(self, name: str) -> Ledger:
         ledger = self._ledgers.get(name)
         if ledger is None:
-            ledger = self._ledgers[name] = Ledger(self._family(name), self._settings)
+            ledger = self._ledgers[name] = Ledger(self._family(name), self._settings, self._history_ms)
         return ledger
 
     def _family(self, name: str) -> Family:

@@ -6,7 +6,7 @@ the baseline holds the first outcomes of a series with their first labels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from tidegauge.metrics.classification import MATRIX_CLASSES, Classification
 from tidegauge.metrics.columns import Columns, beside, of_rows, undefined
 from tidegauge.metrics.order import ORDER, exact_order
 from tidegauge.metrics.value import Value
+from tidegauge.monitor import moving
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
 from tidegauge.monitor.roster import Expansion, ModelState, Roster
@@ -54,7 +55,7 @@ class Quality:
     def __init__(self, settings: Settings, roster: Roster) -> None:
         self._settings = settings.monitor
         self._roster = roster
-        self._ledgers = Ledgers(settings.monitor, roster)
+        self._ledgers = Ledgers(settings.monitor, roster, moving.history_ms(settings))
         self._numbers = Numbers(roster, settings.monitor.classes, self._ledgers.add_class)
         self._seen: Ints = np.zeros(0, np.int64)  # by series: first labels that came
 
@@ -104,6 +105,17 @@ class Quality:
         ledger = self._ledgers.of_series(series)
         cells = None if ledger is None else ledger.history.pane(series, at_ms)
         return {} if ledger is None or cells is None else self._named(ledger, series, cells, only)
+
+    def over(self, series: int, spans: Sequence[moving.Span], metric: str, least: int) -> Value | None:
+        """Return a metric of the hours that begin in any of the spans; None for a metric of other tasks.
+
+        None too where fewer than `least` of the spans have outcomes.
+        """
+        ledger = self._ledgers.of_series(series)
+        cells = [ledger.history.span(series, *span) for span in spans] if ledger else []
+        if ledger is None or sum(bool(each.any()) for each in cells) < least:
+            return None
+        return self._named(ledger, series, np.sum(cells, axis=0), {metric}).get(metric)
 
     def baseline(self, series: int) -> dict[str, Value] | None:
         """Return the metrics of the first outcomes, or None while there are too few."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from tidegauge import keys
 from tidegauge.baseline_file import BaselineFile
+from tidegauge.config import Rule
 from tidegauge.drift.baseline import Baseline
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
@@ -122,7 +123,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, str]:
+def psi_fields(name: str, found: FeatureDrift, cell: str | None, baseline: str) -> dict[str, str]:
     """Return the fields of one feature's drift, or of the prediction's."""
     verdict = {True: "drift", False: "stable", None: "undecided"}[found.drift]
     return {
@@ -131,6 +132,7 @@ def psi_fields(name: str, found: FeatureDrift, cell: str | None) -> dict[str, st
         f"{name}.psi.n": str(found.n),
         f"{name}.psi.verdict": verdict,
         f"{name}.psi.moved_most": cell or keys.UNDEFINED,
+        f"{name}.psi.baseline": baseline,
     }
 
 
@@ -156,6 +158,20 @@ def baseline_fields(
     if file is not None and identity is not None:
         about = {"id": identity, "name": file.name, "made_at": file.made_at, "rows": str(file.rows)}
         fields |= {f"{keys.BASELINE_FILE}{name}": text for name, text in about.items()}
+    return fields
+
+
+def moving_fields(rules: Iterable[tuple[Rule, Value | None]]) -> dict[str, str]:
+    """Return the fields of rolling and seasonal baselines; `null` while there is too little for one.
+
+    >>> moving_fields([(Rule(metric="f1", window="24h", baseline="rolling"), Value(0.75, 900, None, None))])
+    {'f1@24h.rolling': '0.75', 'f1@24h.rolling.n': '900'}
+    """
+    fields = {}
+    for rule, found in rules:
+        name = f"{keys.metric_field(rule.metric, rule.window)}.{rule.baseline}"
+        fields[name] = keys.number_text(found.value if found else None)
+        fields[f"{name}.n"] = str(found.n) if found else "0"
     return fields
 
 

@@ -17,6 +17,7 @@ from tidegauge.baseline_file import BaselineFile, Column, Histogram
 from tidegauge.block import Block, Floats, Ints, Layout
 from tidegauge.config import Settings, duration_ms
 from tidegauge.drift.distances import FeatureDrift
+from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.frozen import bins_of
 from tidegauge.drift.measures import Measures
 from tidegauge.drift.sample import prediction_matrix
@@ -41,6 +42,7 @@ class Verdict(NamedTuple):
     name: str  # feature name, or PREDICTION
     found: FeatureDrift
     cell: str | None  # the part of the feature's range that moved most
+    baseline: str  # first, rolling or seasonal
 
 
 class Shift:
@@ -110,7 +112,7 @@ class Shift:
         for kind, binned in self._kept.get(series, {}).items():
             for name, verdict, cell in binned.verdicts(watermark_ms):
                 own = (PREDICTION, "prediction_drift") if kind == PREDICTION else (name, "data_drift")
-                found.append(Verdict(own[1], own[0], verdict, cell))
+                found.append(Verdict(own[1], own[0], verdict, cell, binned.compared(watermark_ms).baseline))
         return found
 
     def measures(self, series: int) -> dict[str, Measures]:
@@ -137,6 +139,11 @@ class Shift:
         """Return numbers that differ once what is told of a version may: the pane, and the rows counted."""
         kinds = self._kept.get(series, {})
         return self._roster.watermark(series) // self._pane_ms, *(one.counted for one in kinds.values())
+
+    def bins(self, series: int) -> FeatureBins | None:
+        """Return the frozen bins of a version's features; None before the freeze."""
+        binned = self._kept.get(series, {}).get(FEATURES)
+        return binned.bins if binned else None
 
     def forget(self, series: int) -> None:
         """Drop the bins of a version; its next rows are a new reference."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +18,15 @@ from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Floats, Ints, OutcomeRows
 from tidegauge.config import Rule, Settings, duration_ms
 from tidegauge.drift import budget, detectors
-from tidegauge.drift.baseline import Baselines
+from tidegauge.drift.baseline import Baseline, Baselines
 from tidegauge.drift.detectors import E_SR, Detector
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.loss import loss_scale, scaled_loss
 from tidegauge.errors import SnapshotError
 from tidegauge.metrics.value import Value
-from tidegauge.monitor import proxies
+from tidegauge.monitor import moving, proxies
+from tidegauge.monitor.carriers import Carriers, Span
 from tidegauge.monitor.quality import Errors, Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PREDICTION, Shift
@@ -79,9 +81,16 @@ class Watch:
     """Baselines, detectors and incidents of every series."""
 
     def __init__(
-        self, settings: Settings, roster: Roster, quality: Quality, traffic: Traffic, shift: Shift
+        self,
+        settings: Settings,
+        roster: Roster,
+        quality: Quality,
+        traffic: Traffic,
+        shift: Shift,
+        carriers: Carriers,
     ) -> None:
         self._settings = settings
+        self._carriers = carriers
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
@@ -94,10 +103,10 @@ class Watch:
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
-    def observe(self, rows: OutcomeRows, errors: Errors) -> None:
-        """Show the first labels of a block's outcomes to baselines and detectors."""
+    def observe(self, rows: OutcomeRows, errors: Errors, losses: Floats) -> None:
+        """Show the first labels of a block's outcomes, with losses [rows], to baselines and detectors."""
         kept = ((rows.revision == 0) & (rows.sign > 0))[errors.row]
-        error = proxies.watched(self._settings, self._roster, rows, errors)[errors.row[kept]]
+        error = losses[errors.row[kept]]
         series = errors.series[kept]
         runs = Runs(series)
         self._reach(int(runs.series.max(initial=-1)) + 1)
@@ -151,6 +160,23 @@ class Watch:
         if watched is None:
             watched = self._watched[series] = self._new(series)
         return watched
+
+    def moving(self, series: int, rule: Rule) -> Value | None:
+        """Return the rolling or seasonal baseline of a rule; None without one, or on too few outcomes.
+
+        A seasonal one takes LEAST_WEEKS weeks that have outcomes. Some 0.1 ms.
+        """
+        if rule.baseline == "first":
+            return None
+        spans = moving.spans(rule, self._settings.monitor, self._roster.watermark(series))
+        least = moving.LEAST_WEEKS if rule.baseline == "seasonal" else 1
+        found = self._quality.over(series, spans, rule.metric, least)
+        return found if found is not None and found.n >= rule.min_samples else None
+
+    def moving_baselines(self, series: int) -> list[tuple[Rule, Value | None]]:
+        """Return the rules of a series whose baseline moves with time, and what it is now."""
+        rules = (rule for rule in self._settings.rules if rule.baseline != "first")
+        return [(rule, self.moving(series, rule)) for rule in rules if self._applies(rule, series)]
 
     def adopt(self, series: int, file: BaselineFile, at_run_time: bool) -> None:
         """Measure a series against the reference metrics of a file."""
@@ -297,10 +323,10 @@ class Watch:
         self, series: int, due: list[bool], drifting: bool
     ) -> Iterator[tuple[IncidentKey, Judgement, int]]:
         """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
-        watched, drift = self.watched(series), self._settings.drift
+        drift = self._settings.drift
         rules = zip(self._settings.rules, due, strict=False)  # the last is that of the detectors
         for rule, value in self._judged(series, [rule for rule, now in rules if now]):
-            found = judge(rule, value, watched.baselines.get(rule.metric), self._coverage(series))
+            found = judge(rule, value, self._baseline(series, rule), self._coverage(series))
             yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
@@ -320,7 +346,7 @@ class Watch:
         for verdict in self._shift.verdicts(series) if drifting and drift.features == "psi" else ():
             is_prediction = verdict.drift_type == "prediction_drift"
             feature = None if is_prediction else verdict.name
-            found = judge_psi(verdict.found, drift.window, feature, verdict.cell)
+            found = judge_psi(verdict.found, drift.window, feature, verdict.cell, verdict.baseline)
             test: Test = "prediction_psi" if is_prediction else "feature_psi"
             key = self._key(series, test, f"psi@{drift.window}", feature or PREDICTION)
             yield key, found, drift.consecutive
@@ -330,7 +356,36 @@ class Watch:
         if now_ms < self._silent_until.get((key.model_id, key.model_version), 0):
             return []
         step = self._incidents.step(key, judgement.verdict, now_ms, needed)
-        return [build_alert(key, step, judgement, now_ms)] if step else []
+        if step is None:
+            return []
+        if step.status == "firing":
+            judgement = self._attributed(series, key, judgement)
+        return [build_alert(key, step, judgement, now_ms)]
+
+    def _attributed(self, series: int, key: IncidentKey, judgement: Judgement) -> Judgement:
+        """Return a judgement of the error with what carries its change, where that is kept."""
+        span = self._span(series, key, judgement)
+        found = self._carriers.find(series, span) if span else None
+        if found is None:
+            return judgement
+        return judgement._replace(evidence=msgspec.structs.replace(judgement.evidence, attribution=found))
+
+    def _span(self, series: int, key: IncidentKey, judgement: Judgement) -> Span | None:
+        """Return the outcomes that a judgement is about; None where it is not about the loss that is kept."""
+        if key.test == "detector":
+            own = next((one for one in self.detectors(series) if one.name == key.rule), None)
+            if isinstance(own, ErrorShift) and own.last:
+                return Span(last=own.took + own.seen - own.last.seen)
+            return Span()
+        window, proxy = judgement.evidence.window, self._proxy(series)
+        subject = f"{proxy.removeprefix(proxies.FALLS)}." if proxy else None
+        if key.test != "rule" or (subject is not None and not key.subject.startswith(subject)):
+            return None
+        if subject is None and key.subject not in self._quality.values(series, window, only={key.subject}):
+            return None
+        if window in self._settings.monitor.time_windows:
+            return Span(since_ms=self._roster.watermark(series) - duration_ms(window))
+        return Span(last=int(window))
 
     def _applies(self, rule: Rule, series: int) -> bool:
         return not rule.models or self._roster.series[series].model_id in rule.models
@@ -354,6 +409,13 @@ class Watch:
             if rule.metric in values:
                 yield rule, values[rule.metric]
 
+    def _baseline(self, series: int, rule: Rule) -> Baseline | None:
+        """Return what a rule compares with: what moves with time where that is set and there is enough."""
+        found = self.moving(series, rule)
+        if found is not None and found.value is not None:
+            return Baseline(found.value, rule.baseline)
+        return self.watched(series).baselines.get(rule.metric)
+
     def _coverage(self, series: int) -> float | None:
         return self._traffic.coverage(series, self._longest) if self._longest else None
 
@@ -364,6 +426,7 @@ class Watch:
 def check(settings: Settings) -> None:
     """Raise ConfigError where a rule or a detector is not what its metric or task allows."""
     directions.check(settings.rules, settings.monitor.ranking_k)
+    moving.check(settings)
     detectors.check(settings.drift.detectors, binary_errors=True)
     for model_id, model in settings.models.items():
         key = f"models.{model_id}.detectors"

@@ -32,7 +32,7 @@ def build_alert(key: IncidentKey, step: Step, judgement: Judgement, now_ms: int)
         segment=key.segment,
         raised_at_ms=now_ms,
         opened_at_ms=step.opened_at_ms,
-        message=printable(about.message(step.status, judgement)),
+        message=printable(about.message(step.status, judgement) + _carried(judgement.evidence)),
         evidence=judgement.evidence,
     )
 
@@ -41,6 +41,20 @@ def closing_alert(key: IncidentKey, step: Step, now_ms: int) -> Alert:
     """Return the alert that resolves an incident because its version was reset: there is no evidence left."""
     nothing = Evidence(metric=key.subject, window="none", n=0)
     return build_alert(key, step, Judgement("undecided", nothing, "undefined"), now_ms)
+
+
+def _carried(found: Evidence) -> str:
+    """Return the words for the first carrier of a change; none where nothing stands out."""
+    if found.attribution is None or not found.attribution.carriers:
+        return ""
+    change = found.attribution.after - found.attribution.before
+    first = found.attribution.carriers[0]
+    where = " and ".join(f"{name}={value}" for name, value in first.where.items())
+    share = first.part / change if change else 0.0
+    much = (
+        f"{share:.0%} of the change of the {found.attribution.loss} lies in" if 0 < share <= 1 else "worst in"
+    )
+    return f"; {much} {where} (n={first.n})"
 
 
 def _rule_message(status: Status, judgement: Judgement) -> str:
@@ -52,8 +66,15 @@ def _rule_message(status: Status, judgement: Judgement) -> str:
     limit = f"{_number(found.threshold)} = {_factor(rule, found)} baseline {_number(found.baseline)}"
     return (
         f"{found.metric} {_over(found.window)} {is_now} {_number(found.current)}{_interval(found)}, "
-        f"{beyond}{side} {limit} from {_SOURCES[judgement.note or 'configured']} ({_rows(found)})"
+        f"{beyond}{side} {limit} from {_source(judgement)} ({_rows(found)})"
     )
+
+
+def _source(judgement: Judgement) -> str:
+    """Return where a baseline is from, and that it stands for one that there is not enough of yet."""
+    source, wanted = judgement.note or "configured", judgement.rule.baseline if judgement.rule else "first"
+    missing = "" if wanted in ("first", source) else f", too little for the {wanted} one"
+    return f"{_SOURCES[source]}{missing}"
 
 
 def _psi_message(status: Status, judgement: Judgement) -> str:
@@ -119,6 +140,8 @@ _SOURCES = {
     "control_file": "the baseline file",
     "early_production": "early production",
     "control": "a control message",
+    "rolling": "the time before",
+    "seasonal": "the same hours of the weeks before",
 }
 
 

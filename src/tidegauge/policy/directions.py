@@ -90,13 +90,13 @@ def check(rules: Iterable[Rule], cutoffs: Collection[int] = ()) -> None:
 
     `cutoffs` are those of ranked lists for which metrics are kept.
     """
-    seen: set[tuple[str, str, float, tuple[str, ...]]] = set()
+    seen: set[tuple[str, str, float, tuple[str, ...], str]] = set()
     for index, rule in enumerate(rules):
         _check_factor(f"rules[{index}]", rule)
         if cutoff(rule.metric) not in (None, *cutoffs):
             known = ", ".join(map(str, cutoffs))
             raise ConfigError(f"rules[{index}].metric: expected a cutoff of {known}, got {rule.metric!r}")
-        same = (rule.metric, rule.window, rule.factor, rule.models)
+        same = (rule.metric, rule.window, rule.factor, rule.models, rule.baseline)
         if same in seen:
             raise ConfigError(f"rules[{index}]: {rule.metric} over {rule.window} stands twice")
         seen.add(same)

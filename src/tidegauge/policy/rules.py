@@ -48,7 +48,8 @@ def rule_name(rule: Rule) -> str:
     >>> rule_name(Rule(metric="f1")), rule_name(Rule(metric="mae", window="24h", factor=1.1))
     ('f1@1000 < 0.9*baseline', 'mae@24h > 1.1*baseline')
     """
-    return f"{rule.metric}@{rule.window} {'<' if falls(rule) else '>'} {rule.factor:g}*baseline"
+    moves = "" if rule.baseline == "first" else f"{rule.baseline} "
+    return f"{rule.metric}@{rule.window} {'<' if falls(rule) else '>'} {rule.factor:g}*{moves}baseline"
 
 
 def falls(rule: Rule) -> bool:
@@ -93,6 +94,7 @@ def judge(rule: Rule, value: Value, baseline: Baseline | None, coverage: float |
         low=value.low,
         high=value.high,
         baseline=None if baseline is None else baseline.value,
+        baseline_source=None if baseline is None else baseline.source,
         threshold=limit,
     )
     reason = _reason(rule, value, limit)
@@ -113,16 +115,23 @@ def _reason(rule: Rule, value: Value, limit: float | None) -> Reason | None:
     return "zero_baseline" if limit == 0 and not falls(rule) else None
 
 
-def judge_psi(found: FeatureDrift, window: str, feature: str | None, cell: str | None = None) -> Judgement:
+def judge_psi(
+    found: FeatureDrift,
+    window: str,
+    feature: str | None,
+    cell: str | None = None,
+    baseline: str | None = None,
+) -> Judgement:
     """Return the judgement of a feature's index, or of the prediction's own (feature None).
 
-    `cell` is the name of the cell that contributes most.
+    `cell` is the name of the cell that contributes most, `baseline` what the window is compared with.
     """
     evidence = Evidence(
         metric="psi" if feature is not None else "prediction.psi",
         window=window,
         n=found.n,
         current=found.psi,
+        baseline_source=baseline,
         threshold=found.threshold,
         feature=feature,
     )

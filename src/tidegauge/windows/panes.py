@@ -165,6 +165,15 @@ class PaneTable:
             total[there[start : start + _AT_ONCE]] = cells[:, : self.width]
         return total
 
+    def span(self, series: int, start_ms: int, end_ms: int) -> Floats:
+        """Return the sum [width] of the panes that begin at `start_ms` or later, and before `end_ms`."""
+        if series >= len(self._slot):
+            return np.zeros(self.width)
+        begin = self._pane[series] * self.pane_ms
+        return self._sum(
+            self._slot[series, (self._slot[series] > 0) & (begin >= start_ms) & (begin < end_ms)]
+        )
+
     def pane(self, series: int, at_ms: int) -> Floats | None:
         """Return the cells [width] of one pane, or None where nothing fell into it."""
         pane = at_ms // self.pane_ms

@@ -93,6 +93,15 @@ class RingTable:
                 rows = rows.reshape(len(part), -1, rows.shape[3])
                 yield part, rows, np.arange(rows.shape[1]) < sizes[part, None]
 
+    def latest(self, series: int, count: int) -> Floats:
+        """Return the last `count` rows [n, columns] in the window, or all there are, the newest last."""
+        size = min(self._size(series), count)
+        if not size:
+            return self._rows[0, :0]
+        place = (int(self._count[series]) - size + np.arange(size)) % self.capacity
+        rows: Floats = self._rows[self._pages[series, place // self._page], place % self._page]
+        return rows
+
     def size(self, series: int) -> int:
         """Return how many rows the window holds."""
         return self._size(series)
