@@ -13,13 +13,15 @@ def test_gradients_equal_finite_differences(classes: int) -> None:
     matrix = np.random.default_rng(classes).uniform(1, 50, (classes, classes))
 
     def metrics(of: np.ndarray) -> np.ndarray:
-        points = confusion._points(of.diagonal(), of.sum(axis=1), of.sum(axis=0))
-        return np.array([points[name] for name in confusion.AVERAGES])
+        return confusion._points(*margins(of), every)[0]
 
-    margins = matrix.diagonal().tolist(), matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
-    centres, slopes = confusion._gradients(*margins, [True] * classes)
+    def margins(of: np.ndarray) -> tuple[np.ndarray, ...]:
+        return of.diagonal()[None], of.sum(axis=1)[None], of.sum(axis=0)[None]
+
+    every = np.ones((1, classes), np.bool_)
+    (centres,), *slopes = confusion._gradients(*margins(matrix), every, every)
     np.testing.assert_allclose(centres, metrics(matrix))
-    by_hit, by_actual, by_predicted = np.array(slopes).transpose(1, 2, 0)
+    by_hit, by_actual, by_predicted = (slope[0] for slope in slopes)
     for i in range(classes):
         for j in range(classes):
             step = np.zeros_like(matrix)

@@ -24,6 +24,7 @@ class World:
     waiting: list[list[Record]]
     seconds: float = 100.0
     published: list[tuple[float, float, set[str]]] = field(default_factory=list)  # from, to, keys
+    drift: list[tuple[float, float, set[str]]] = field(default_factory=list)
     saved: list[float] = field(default_factory=list)
     saved_partitions: list[int] = field(default_factory=list)
     partitions: int = 1
@@ -83,6 +84,9 @@ class World:
         self.seconds += SECONDS_A_SERIES * len(found)
         if found:
             self.published.append((started, self.seconds, found))
+        drift = {key for key in writes if key.startswith("tg:drift:")}
+        if drift:
+            self.drift.append((started, self.seconds, drift))
         return True
 
 
@@ -91,12 +95,12 @@ def stage(world: World) -> MonitorStage:
     return MonitorStage(Settings(), world.join, any_world, any_world, any_world, lambda: world.seconds)
 
 
-def records(rounds: int) -> list[list[Record]]:
+def records(rounds: int, models: int = MODELS) -> list[list[Record]]:
     """Return blocks, each with an outcome of every model, one to a batch."""
-    stream = [one for i in range(MODELS * rounds) for one in binary(1, i, i * 1_000, model=f"m{i % MODELS}")]
+    stream = [one for i in range(models * rounds) for one in binary(1, i, i * 1_000, model=f"m{i % models}")]
     return [
         [Record(TOPIC, 0, offset, 0, None, block_codec.encode(block))]
-        for offset, block in enumerate(blocks(stream, MODELS))
+        for offset, block in enumerate(blocks(stream, models))
     ]
 
 
@@ -127,6 +131,29 @@ def test_a_quiet_stage_publishes_what_is_left_and_then_nothing() -> None:
     for _ in range(30):
         running.step()
     assert len(world.published) == before
+
+
+def test_drift_that_fits_a_piece_goes_out_once_a_second() -> None:
+    world = World(records(rounds=150, models=2))
+    running = stage(world)
+    while world.waiting:
+        running.step()
+    assert len(world.drift) >= 2
+    for (earlier, _, _), (later, _, found) in zip(world.drift, world.drift[1:], strict=False):
+        assert later - earlier >= 1.0
+        assert found == {"tg:drift:m0:v1", "tg:drift:m1:v1"}
+
+
+def test_drift_takes_a_small_part_of_the_time_and_all_of_it_goes_out_when_nothing_else_is_left() -> None:
+    world = World(records(rounds=150))
+    running = stage(world)
+    while world.waiting:
+        running.step()
+    for (earlier, ended, _), (later, _, _) in zip(world.drift, world.drift[1:], strict=False):
+        assert later - earlier >= 6 * (ended - earlier) - 1e-9
+    for _ in range(60):
+        running.step()
+    assert set().union(*(found for *_, found in world.drift)) == {f"tg:drift:m{i}:v1" for i in range(MODELS)}
 
 
 def test_a_stage_that_leaves_publishes_everything_first() -> None:

@@ -34,6 +34,18 @@ def filled(rows: list[tuple[int, int, int, float]], batches: int) -> tuple[PaneT
     return table, watermark
 
 
+@given(ROWS, st.integers(0, 300))
+def test_windows_read_together_are_those_read_one_by_one(rows, later):
+    alone, watermark = filled(rows, 1)
+    together, _ = filled(rows, 1)
+    series = np.arange(32)
+    at_ms = np.array([watermark[one] + later for one in series.tolist()])
+    expected = [alone.window(*pair) for pair in zip(series.tolist(), at_ms.tolist(), strict=True)]
+    assert together.windows(series, at_ms).tolist() == np.array(expected).tolist()
+    assert together.windows(series[:2], at_ms[:2]).tolist() == np.array(expected[:2]).tolist()
+    assert together.state()["keys"].tolist() == alone.state()["keys"].tolist()  # what left is dropped
+
+
 @given(ROWS, st.integers(1, 5))
 def test_a_window_is_the_sum_of_what_lies_in_it_however_it_was_batched(rows, batches):
     table, watermark = filled(rows, batches)

@@ -33,6 +33,17 @@ def test_a_ring_holds_the_last_rows_of_its_series_however_they_were_batched(seri
         assert (rows[:, 1] == -rows[:, 0]).all()
 
 
+@given(SERIES)
+def test_rows_read_together_are_those_read_one_by_one(series):
+    ring, _ = filled(series, 1)
+    numbers, found = np.arange(12), {}
+    for which, rows, inside in ring.alike(numbers):
+        for at, own, mine in zip(which.tolist(), rows, inside, strict=True):
+            found[at] = own[mine].tolist()
+    assert found == {at: ring.rows(at).tolist() for at in range(12) if ring.size(at)}
+    assert ring.sizes(numbers).tolist() == [ring.size(at) for at in range(12)]
+
+
 @given(SERIES, st.integers(1, 4), st.integers(1, CAPACITY + 1))
 def test_the_latest_rows_come_in_the_order_in_which_they_came(series, batches, count):
     ring, oracle = filled(series, batches)

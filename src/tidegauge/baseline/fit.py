@@ -22,8 +22,8 @@ from tidegauge.config import Settings
 from tidegauge.drift import reference
 from tidegauge.drift.frozen import histogram_of
 from tidegauge.errors import ConfigError
-from tidegauge.metrics.classification import ORDER, Classification
-from tidegauge.metrics.order import exact_order_metrics
+from tidegauge.metrics.classification import Classification
+from tidegauge.metrics.order import ORDER, exact_order_metrics
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.scores import bin_of
 from tidegauge.metrics.value import Value

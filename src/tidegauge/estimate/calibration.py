@@ -63,21 +63,37 @@ def monotone(cells: Floats) -> Calibration | None:
     >>> curve.probability.tolist(), curve.block.tolist()
     ([0.25, 0.375, 0.5, 0.5], [0, 0, 1, 1])
     """
-    weight = np.maximum(cells[0], 0.0)
-    came = np.clip(cells[1], 0.0, weight)
-    squares = np.maximum(cells[2], 0.0)
-    seen = np.flatnonzero((weight > 0) & (squares > 0))
-    if not len(seen):
-        return None
-    starts = _pool(weight[seen].tolist(), came[seen].tolist())
-    weights, hits = np.add.reduceat(weight[seen], starts), np.add.reduceat(came[seen], starts)
-    rows = weights * weights / np.add.reduceat(squares[seen], starts)
-    sizes = np.diff([*starts, len(seen)])
-    bins = np.arange(len(weight))
-    probability = np.interp(bins, seen, np.repeat(hits / weights, sizes))
-    block = np.maximum(np.searchsorted(seen[starts], bins, side="right") - 1, 0)
-    smooth = (hits / weights * rows + 0.5) / (rows + 1.0)
-    return Calibration(probability, block, smooth * (1 - smooth) / rows, int(seen[0]), int(seen[-1]))
+    return monotones(cells[None])[0]
+
+
+def monotones(cells: Floats) -> list[Calibration | None]:
+    """Return what `monotone` does of each row of cells [rows, 3, bins]. Cost: 20 us a row of 200 bins."""
+    weight = np.maximum(cells[:, 0], 0.0)
+    came = np.clip(cells[:, 1], 0.0, weight)
+    squares = np.maximum(cells[:, 2], 0.0)
+    row, seen = np.nonzero((weight > 0) & (squares > 0))
+    if not len(row):
+        return [None] * len(cells)
+    weight, came, squares = weight[row, seen], came[row, seen], squares[row, seen]
+    starts = _pools(weight, came, row)
+    weights, hits, powers = (np.add.reduceat(sums, starts) for sums in (weight, came, squares))
+    rows = weights * weights / powers
+    mean = hits / weights
+    smooth = (mean * rows + 0.5) / (rows + 1.0)
+    variance = smooth * (1 - smooth) / rows
+    flat = np.repeat(mean, np.diff(starts, append=len(row)))
+    every, bins = np.arange(len(cells) + 1), np.arange(cells.shape[2])
+    of_bins, of_blocks = np.searchsorted(row, every).tolist(), np.searchsorted(row[starts], every).tolist()
+    found: list[Calibration | None] = []
+    for first, last, block, past in zip(of_bins, of_bins[1:], of_blocks, of_blocks[1:], strict=False):
+        if first == last:
+            found.append(None)
+            continue
+        mine = seen[first:last]
+        number = np.maximum(np.searchsorted(seen[starts[block:past]], bins, side="right") - 1, 0)
+        probability = np.interp(bins, mine, flat[first:last])
+        found.append(Calibration(probability, number, variance[block:past], int(mine[0]), int(mine[-1])))
+    return found
 
 
 def finer(curve: Calibration, bins: int) -> Calibration:
@@ -93,13 +109,16 @@ def finer(curve: Calibration, bins: int) -> Calibration:
     return Calibration(curve.probability[of], curve.block[of], curve.variance, first, last - 1)
 
 
-def _pool(weight: list[float], came: list[float]) -> list[int]:
-    """Return where the blocks of the isotonic regression of came / weight begin."""
-    blocks: list[tuple[float, float, int]] = []
-    for at, (rows, hits) in enumerate(zip(weight, came, strict=True)):
-        total, found, start = rows, hits, at
-        while blocks and blocks[-1][1] * total >= found * blocks[-1][0]:
-            below, below_hits, start = blocks.pop()
-            total, found = total + below, found + below_hits
-        blocks.append((total, found, start))
-    return [start for _, _, start in blocks]
+def _pools(weight: Floats, came: Floats, row: Ints) -> Ints:
+    """Return where the blocks of the isotonic regressions of came / weight begin, each within a row.
+
+    Neighbours that fall or are alike are pooled until none are; a run of them belongs in one block.
+    """
+    starts = np.arange(len(row))
+    while True:
+        falls = (came[:-1] * weight[1:] >= came[1:] * weight[:-1]) & (row[:-1] == row[1:])
+        if not falls.any():
+            return starts
+        first = np.flatnonzero(np.concatenate(([True], ~falls)))
+        weight, came = np.add.reduceat(weight, first), np.add.reduceat(came, first)
+        starts, row = starts[first], row[first]

@@ -16,21 +16,25 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tidegauge.block import Floats
+from tidegauge.block import Floats, Ints
 from tidegauge.estimate.calibration import Calibration
+from tidegauge.metrics.columns import Columns, quiet
+from tidegauge.metrics.columns import normal as interval
 from tidegauge.metrics.value import UNIT, Value, normal, undefined
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 MACRO = {name: f"{name}_macro" for name in ("precision", "recall", "f1")}
 
 
-class _Expected(NamedTuple):
-    """A metric's expected value, and its slopes: by how much a unit of probability of a row moves it."""
+class _Curves(NamedTuple):
+    """Calibrations of rows; 0 where there is none."""
 
-    value: float
-    own: Floats  # [bins]
-    other: Floats  # [bins]
+    known: NDArray[np.bool_]  # [rows]
+    probability: Floats  # [rows, bins]
+    block: Ints  # [rows, bins] of all rows: no two have one in common
+    variance: Floats  # [rows, bins] by the block of the row
 
 
 def binary(own: Floats, other: Floats, curve: Calibration | None, z: float) -> dict[str, Value]:
@@ -45,14 +49,17 @@ def binary(own: Floats, other: Floats, curve: Calibration | None, z: float) -> d
     >>> {name: round(value.value, 3) for name, value in found.items()}
     {'accuracy': 0.85, 'precision': 0.8, 'recall': 0.889, 'f1': 0.842, 'roc_auc': 0.854}
     """
-    n = round(float(own.sum() + other.sum()))
-    if curve is None or n == 0:
-        return dict.fromkeys(METRICS, undefined(n))
-    found = _expected(own, other, curve.probability)
-    return {
-        name: undefined(n) if one is None else _value(one, n, _spread(one, own, other, curve), z)
-        for name, one in found.items()
-    }
+    return binaries(own[None], other[None], [curve], z).values()
+
+
+def binaries(own: Floats, other: Floats, curves: Sequence[Calibration | None], z: float) -> Columns:
+    """Return the same of many windows, own [rows, bins] and other [rows, bins], each with its curve."""
+    n = np.rint(own.sum(axis=1) + other.sum(axis=1))
+    with quiet():
+        value, variance = _expected(own, other, _stacked(curves, own.shape[1]))
+        value = np.minimum(np.maximum(value, 0.0), 1.0)
+        low, high = interval(value, np.sqrt(variance), z, *UNIT)
+    return Columns(METRICS, value, np.repeat(n[:, None], len(METRICS), axis=1), low, high)
 
 
 def multiclass(
@@ -70,12 +77,13 @@ def multiclass(
     (1.0, 1.0)
     """
     n = round(float(own.sum()))
-    singles = [
-        {} if curve is None else _with_variance(own[k], other[k], curve) for k, curve in enumerate(curves)
-    ]
-    found = {"accuracy": _hits(own, curves, n, z)}
-    for name in METRICS[1:]:
-        parts = [one[name] for one in singles if name in one]
+    every = _stacked(curves, own.shape[1])
+    with quiet():
+        values, variances = _expected(own, other, every)
+    found = {"accuracy": _hits(own, every, n, z)}
+    for at, name in enumerate(METRICS[1:], 1):
+        some = ~np.isnan(values[:, at])
+        parts = list(zip(values[some, at].tolist(), variances[some, at].tolist(), strict=True))
         found[MACRO.get(name, name)] = _mean(parts, n, z)
     return found
 
@@ -94,69 +102,88 @@ def extrapolated(own: Floats, other: Floats, curve: Calibration) -> float:
     return 1.0 - inside / total if total > 0 else 0.0
 
 
-def _expected(own: Floats, other: Floats, c: Floats) -> dict[str, _Expected | None]:
-    """Return each metric with its slopes; None where it is undefined.
+def _stacked(curves: Sequence[Calibration | None], bins: int) -> _Curves:
+    shape = len(curves), bins
+    found = _Curves(
+        np.zeros(len(curves), np.bool_), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape)
+    )
+    for row, curve in enumerate(curves):
+        if curve is not None:
+            found.known[row] = True
+            found.probability[row], found.block[row] = curve.probability, curve.block
+            found.variance[row, : len(curve.variance)] = curve.variance
+    return found._replace(block=found.block + np.arange(len(curves))[:, None] * bins)
 
-    With T the expected rows of the class: precision TP / N1, recall TP / T, F1 2 TP / (N1 + T).
+
+def _expected(own: Floats, other: Floats, curves: _Curves) -> tuple[Floats, Floats]:
+    """Return METRICS [rows, 5] and the variance of what will be realised; NaN where undefined.
+
+    With T the expected rows of the class: precision TP / N1, recall TP / T, F1 2 TP / (N1 + T). A unit of
+    probability of a row moves a metric by a slope, one for the rows predicted as the class, one for the rest.
     """
-    ones, zeros = np.ones(len(c)), np.zeros(len(c))
-    n, chosen = float(own.sum() + other.sum()), float(own.sum())
-    hits = float((own * c).sum())
-    relevant = hits + float((other * c).sum())
-    right = hits + float((other * (1 - c)).sum())
-    found: dict[str, _Expected | None] = {
-        "accuracy": _Expected(right / n, ones / n, -ones / n),
-        "precision": _Expected(hits / chosen, ones / chosen, zeros) if chosen > 0 else None,
-        "recall": None,
-        "f1": None,
-        "roc_auc": _area(own + other, c),
-    }
-    if relevant > 0:
-        recall = hits / relevant
-        found["recall"] = _Expected(recall, ones * (1 - recall) / relevant, -ones * recall / relevant)
-    if chosen + relevant > 0:
-        both = chosen + relevant
-        f1 = 2 * hits / both
-        found["f1"] = _Expected(f1, ones * (2 - f1) / both, -ones * f1 / both)
-    return found
+    c = curves.probability
+    chosen, n = own.sum(axis=1), own.sum(axis=1) + other.sum(axis=1)
+    hits, missed = (own * c).sum(axis=1), (other * c).sum(axis=1)
+    relevant = hits + missed
+    right, recall, both = hits + (other * (1 - c)).sum(axis=1), hits / relevant, chosen + relevant
+    f1, zero = 2 * hits / both, np.zeros(len(n))
+    plain = np.stack(
+        (
+            np.where(n > 0, right / n, np.nan),
+            np.where(chosen > 0, hits / chosen, np.nan),
+            np.where(relevant > 0, recall, np.nan),
+            np.where(both > 0, f1, np.nan),
+        ),
+        axis=1,
+    )
+    slopes = np.stack((1 / n, 1 / chosen, (1 - recall) / relevant, (2 - f1) / both), axis=1)
+    others = np.stack((-1 / n, zero, -recall / relevant, -f1 / both), axis=1)
+    spread = _spread(own, other, curves)
+    variance = slopes**2 * spread[0] + others**2 * spread[1] + slopes * others * spread[2]
+    area, of_area = _area(own + other, curves)
+    known = curves.known[:, None]
+    values = np.where(known, np.concatenate((plain, area[:, None]), axis=1), np.nan)
+    return values, np.where(known, np.concatenate((variance, of_area[:, None]), axis=1), np.nan)
 
 
-def _area(rows: Floats, c: Floats) -> _Expected | None:
-    """Return the ROC AUC of rows [bins] that are positive with probability c; a bin's rows are tied."""
-    positive, negative = rows * c, rows * (1 - c)
-    positives, negatives = float(positive.sum()), float(negative.sum())
-    if positives <= 0 or negatives <= 0:
-        return None
-    below = (negative.cumsum() - negative / 2) / negatives
-    above = 1 - (positive.cumsum() - positive / 2) / positives
-    area = float((positive * below).sum()) / positives
-    slope = (below - area) / positives - (above - area) / negatives
-    return _Expected(area, slope, slope)
-
-
-def _spread(one: _Expected, own: Floats, other: Floats, curve: Calibration) -> float:
-    """Return the variance of a realised metric about its expected value, by its slopes (delta method).
+def _spread(own: Floats, other: Floats, curves: _Curves) -> tuple[Floats, Floats, Floats]:
+    """Return the variance [rows, 1] of metrics by their squared slopes, and by the product of both slopes.
 
     Labels are independent trials: sum of n_b c_b (1 - c_b) slope^2 (for the accuracy that of a Poisson
     binomial, exactly). To it comes the error of the calibration, which all rows of a block share.
     """
-    c = curve.probability
-    chance = float((c * (1 - c) * (own * one.own**2 + other * one.other**2)).sum())
-    moved = np.bincount(curve.block, own * one.own + other * one.other, len(curve.variance))
-    return chance + float((moved**2 * curve.variance).sum())
+    chance = curves.probability * (1 - curves.probability)
+    mine, rest = _by_block(own, curves), _by_block(other, curves)
+    return (
+        ((own * chance).sum(axis=1) + (mine * mine * curves.variance).sum(axis=1))[:, None],
+        ((other * chance).sum(axis=1) + (rest * rest * curves.variance).sum(axis=1))[:, None],
+        2 * (mine * rest * curves.variance).sum(axis=1)[:, None],
+    )
 
 
-def _value(one: _Expected, n: int, variance: float, z: float) -> Value:
-    value = min(max(one.value, 0.0), 1.0)
-    return Value(value, n, *normal(value, math.sqrt(variance), z, UNIT))
+def _by_block(rows: Floats, curves: _Curves) -> Floats:
+    """Return the sums of rows [rows, bins] by the block of their bin."""
+    found = np.bincount(curves.block.reshape(-1), rows.reshape(-1), rows.size)
+    return found.astype(np.float64, copy=False).reshape(rows.shape)
 
 
-def _with_variance(own: Floats, other: Floats, curve: Calibration) -> dict[str, tuple[float, float]]:
-    """Return (value, variance) of the metrics of one class against the rest, where they are defined."""
-    if own.sum() + other.sum() <= 0:
-        return {}
-    found = _expected(own, other, curve.probability)
-    return {name: (one.value, _spread(one, own, other, curve)) for name, one in found.items() if one}
+def _area(rows: Floats, curves: _Curves) -> tuple[Floats, Floats]:
+    """Return the ROC AUC of rows [rows, bins] that are positive with probability c, and its variance.
+
+    The rows of a bin are tied.
+    """
+    c = curves.probability
+    positive, negative = rows * c, rows * (1 - c)
+    positives, negatives = (part.sum(axis=1)[:, None] for part in (positive, negative))
+    below = (negative.cumsum(axis=1) - negative / 2) / negatives
+    above = 1 - (positive.cumsum(axis=1) - positive / 2) / positives
+    area = (positive * below).sum(axis=1) / positives[:, 0]
+    slope = (below - area[:, None]) / positives - (above - area[:, None]) / negatives
+    known = ((positives > 0) & (negatives > 0))[:, 0]
+    slope = np.where(known[:, None], slope, 0.0)
+    moved = _by_block(rows * slope, curves)
+    variance = (c * (1 - c) * rows * slope**2 + moved * moved * curves.variance).sum(axis=1)
+    return np.where(known, area, np.nan), variance
 
 
 def _mean(parts: Sequence[tuple[float, float]], n: int, z: float) -> Value:
@@ -167,15 +194,10 @@ def _mean(parts: Sequence[tuple[float, float]], n: int, z: float) -> Value:
     return Value(value, n, *normal(value, error, z, UNIT))
 
 
-def _hits(own: Floats, curves: Sequence[Calibration | None], n: int, z: float) -> Value:
+def _hits(own: Floats, curves: _Curves, n: int, z: float) -> Value:
     """Return the share of rows predicted as what they are; undefined where a predicted class has no curve."""
-    value, variance = 0.0, 0.0
-    for rows, curve in zip(own, curves, strict=True):
-        if rows.sum() <= 0:
-            continue
-        if curve is None:
-            return undefined(n)
-        one = _Expected(float((rows * curve.probability).sum()) / n, np.full(len(rows), 1 / n), rows * 0)
-        value += one.value
-        variance += _spread(one, rows, rows * 0, curve)
-    return Value(value, n, *normal(value, math.sqrt(variance), z, UNIT)) if n else undefined()
+    if n == 0 or (~curves.known & (own.sum(axis=1) > 0)).any():
+        return undefined(n)
+    value = float((own * curves.probability).sum()) / n
+    variance = float(_spread(own, np.zeros_like(own), curves)[0].sum()) / n**2
+    return Value(value, n, *normal(value, math.sqrt(variance), z, UNIT))

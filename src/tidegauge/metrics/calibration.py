@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.metrics.value import UNIT, Value, effective, normal
+from tidegauge.metrics.value import UNIT
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -29,28 +29,28 @@ def calibration_cells(
     return [(cell + np.int32(i * bins), amount) for i, amount in enumerate(amounts)]
 
 
-def expected_error(bins: Floats, n: int, weight: float, squares: float, z: float) -> Value:
-    """Return ECE = sum_b |sum w*claim - sum w*came| / sum w of [4, bins] cells of n > 0 rows.
+def expected_error(bins: Floats, weight: Floats, n_eff: Floats, z: float) -> tuple[Floats, Floats, Floats]:
+    """Return ECE = sum_b |sum w*claim - sum w*came| / sum w of [rows, 4, bins] cells: value, low, high.
 
+    weight, n_eff [rows]: sum and effective number of the rows; NaN without any, and up to one effective row
+    there is no interval.
     With Z_b the normal errors of the bins, ECE is too high by at most sum |Z_b|, too low by at most
     sum +-Z_b: the lower limit leaves room for the mean and z deviations of the former (ECE is biased
     upward), the upper limit for z deviations of the latter.
 
-    >>> bins = np.array([[4.0, 6.0], [1.0, 5.0], [1.0, 4.0], [0.8, 1.0]])
-    >>> round(expected_error(bins, 10, 10.0, 10.0, 1.96).value, 3)
-    0.1
+    >>> bins = np.array([[[4.0, 6.0], [1.0, 5.0], [1.0, 4.0], [0.8, 1.0]]])
+    >>> expected_error(bins, np.full(1, 10.0), np.full(1, 10.0), 1.96)[0].round(3).tolist()
+    [0.1]
     """
-    gaps = (bins[1] - bins[2]) / weight
-    error = min(float(np.abs(gaps).sum()), 1.0)
-    n_eff = effective(weight, squares)
-    if n_eff <= 1:
-        return Value(error, n, None, None)
-    variances = np.maximum(bins[3] / weight - gaps * gaps, 0.0) / (n_eff - 1)
-    total = float(variances.sum())
-    excess = math.sqrt(2 / math.pi) * float(np.sqrt(variances).sum())
-    low, _ = normal(error - excess, math.sqrt(total * (1 - 2 / math.pi)), z, UNIT)
-    _, high = normal(error, math.sqrt(total), z, UNIT)
-    return Value(error, n, low, high)
+    gaps = (bins[:, 1] - bins[:, 2]) / weight[:, None]
+    error = np.minimum(np.abs(gaps).sum(axis=1), 1.0)
+    spare = np.where(n_eff > 1, n_eff - 1, np.nan)[:, None]
+    variances = np.maximum(bins[:, 3] / weight[:, None] - gaps * gaps, 0.0) / spare
+    total = variances.sum(axis=1)
+    excess = math.sqrt(2 / math.pi) * np.sqrt(variances).sum(axis=1)
+    low = np.maximum(error - excess - z * np.sqrt(total * (1 - 2 / math.pi)), UNIT[0])
+    high = np.minimum(error + z * np.sqrt(total), UNIT[1])
+    return error, low, high
 
 
 def widened(bins: Floats) -> Floats:

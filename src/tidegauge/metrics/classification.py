@@ -10,20 +10,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.metrics import columns as of
 from tidegauge.metrics import confusion as matrix
 from tidegauge.metrics import scores
-from tidegauge.metrics import value as of
 from tidegauge.metrics.calibration import calibration_cells, expected_error
+from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.confusion import Confusion
-from tidegauge.metrics.order import Areas, averaged, delong_error
-from tidegauge.metrics.value import Value, undefined
+from tidegauge.metrics.order import ORDER, Areas, averaged, delong_error
+from tidegauge.metrics.value import Value, normal_quantile
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 SCORED_CLASSES = 10  # up to here a score histogram per class: 2 * score_bins cells each
 MATRIX_CLASSES = 32  # up to here the whole confusion matrix: 3 * K^2 cells
-ORDER = ("roc_auc", "pr_auc")
 LOSSES = ("log_loss", "brier")
 _SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn clips probabilities so far for the log loss
 _LOSS_CELLS = 4  # fixed by Parts.losses
@@ -156,14 +156,16 @@ class Classification:
         return calibration_cells(claim, came, weight, self.calibration_bins, first)
 
     def confusion(self, cells: Floats) -> NDArray[np.int64]:
-        """Return the counts of rows [K, K], actual x predicted; only up to MATRIX_CLASSES.
+        """Return the counts of rows [..., K, K], actual x predicted; only up to MATRIX_CLASSES.
+
+        cells: [..., width].
 
         >>> Classification(3).confusion(np.zeros(Classification(3).width)).sum()
         np.int64(0)
         """
         if self.classes > MATRIX_CLASSES:
             raise ValueError(f"expected at most {MATRIX_CLASSES} classes, got {self.classes}")
-        counts = cells[: self._confused].reshape(self.classes, self.classes)
+        counts = cells[..., : self._confused].reshape(*cells.shape[:-1], self.classes, self.classes)
         return np.rint(counts).astype(np.int64)
 
     def names(self, classes: Sequence[str], positive: int | None = None) -> tuple[str, ...]:
@@ -192,21 +194,40 @@ class Classification:
         >>> family.values(np.zeros(family.width), ["0", "1"], 1, only={"f1"})
         {'f1': Value(value=None, n=0, low=None, high=None)}
         """
-        z = of.normal_quantile(confidence)
-        found = matrix.values(self._confusion(cells), classes, positive, z, only)
-        tail = (*(ORDER if self.histograms else ()), *LOSSES, "ece")
+        return self.columns(cells[None], classes, positive, confidence, only).values()
+
+    def columns(
+        self,
+        cells: Floats,
+        classes: Sequence[str],
+        positive: int | None = None,
+        confidence: float = 0.95,
+        only: Collection[str] | None = None,
+    ) -> Columns:
+        """Return what `values` says of each row of cells [rows, width]; classes and positive are the same.
+
+        >>> family = Classification(2)
+        >>> family.columns(np.zeros((3, family.width)), ["0", "1"], 1, only={"f1"}).n.tolist()
+        [[0.0], [0.0], [0.0]]
+        """
+        z = normal_quantile(confidence)
+        tail = [*(ORDER if self.histograms else ()), *LOSSES, "ece"]
         wanted = tail if only is None else [name for name in tail if name in only]
-        if not wanted:
-            return found
-        counts, weights, squares = cells[self.parts.scored].reshape(3, self.classes)
-        n = round(float(counts.sum()))
-        if n == 0:
-            return found | dict.fromkeys(wanted, undefined())
-        if any(name in ORDER for name in wanted):
-            found |= averaged(self._areas(cells, positive), n, z)
-        if any(name not in ORDER for name in wanted):
-            found |= self._losses(cells, n, float(weights.sum()), float(squares.sum()), z)
-        return {name: found[name] for name in found if only is None or name in only}
+        with of.quiet():
+            found = matrix.values(self._confusion(cells), classes, positive, z, only)
+            if not wanted:
+                return found
+            counts, weights, squares = (
+                cells[:, self.parts.scored].reshape(-1, 3, self.classes).transpose(1, 0, 2)
+            )
+            n = np.rint(counts.sum(axis=1))
+            parts = [found]
+            if any(name in ORDER for name in wanted):
+                parts.append(averaged(self._areas(cells, positive), n, z))
+            if any(name not in ORDER for name in wanted):
+                parts.append(self._losses(cells, n, weights.sum(axis=1), squares.sum(axis=1), z))
+            every = of.beside(parts)
+            return every if only is None else every.take([*found.names, *wanted])
 
     def bounds(self, cells: Floats, positive: int | None = None) -> dict[str, float]:
         """Return the most by which binning can have changed `roc_auc` and `pr_auc`; empty if undefined.
@@ -215,71 +236,75 @@ class Classification:
         >>> family.bounds(np.zeros(family.width))
         {}
         """
-        own, other, usable = self._histograms(cells, positive)
+        own, other, usable = (found[0] for found in self._histograms(cells[None], positive))
         if not usable.any():
             return {}
         own, other = own[usable], other[usable]
         low, high = scores.average_precision_range(own, other)
-        middle = self._average_precision(cells, own, other)
+        middle = self._average_precision(cells[None], own[None], other[None])[0]
         return {
             "roc_auc": float(scores.roc_auc_bound(own, other).mean()),
             "pr_auc": float(np.maximum(high - middle, middle - low).mean()),
         }
 
     def _confusion(self, cells: Floats) -> Confusion:
-        stack = cells[self.parts.confusion]
+        stack = cells[:, self.parts.confusion]
         if self.classes <= MATRIX_CLASSES:
-            return matrix.from_matrices(stack.reshape(3, self.classes, self.classes))
-        return matrix.from_margins(stack.reshape(3, 3, self.classes))
+            return matrix.from_matrices(stack.reshape(-1, 3, self.classes, self.classes))
+        return matrix.from_margins(stack.reshape(-1, 3, 3, self.classes))
 
     def _histograms(self, cells: Floats, positive: int | None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Return [S, bins] weights of each scored class and of its rest, and where both have rows."""
-        both = np.maximum(cells[self.parts.scores], 0.0).reshape(self.histograms, 2, self.score_bins)
-        own, other = both[:, 1], both[:, 0]
-        counts = cells[self.parts.scored][: self.classes]
-        rows = counts if self.classes > 2 else counts[1:]
+        """Return [rows, S, bins] weights of each scored class and of its rest, and where both have rows."""
+        both = np.maximum(cells[:, self.parts.scores], 0.0)
+        both = both.reshape(len(cells), self.histograms, 2, self.score_bins)
+        own, other = both[:, :, 1], both[:, :, 0]
+        counts = cells[:, self.parts.scored][:, : self.classes]
+        rows = counts if self.classes > 2 else counts[:, 1:]
         if self.classes == 2 and positive == 0:
-            own, other = other[:, ::-1], own[:, ::-1]
+            own, other = other[:, :, ::-1], own[:, :, ::-1]
         elif self.classes == 2 and positive is None:
-            own, other = np.concatenate((other[:, ::-1], own)), np.concatenate((own[:, ::-1], other))
+            own, other = (
+                np.concatenate((other[:, :, ::-1], own), axis=1),
+                np.concatenate((own[:, :, ::-1], other), axis=1),
+            )
             rows = counts
         elif positive is not None and self.classes > 2 and self.histograms:
             chosen = slice(positive, positive + 1)
-            own, other, rows = own[chosen], other[chosen], counts[chosen]
-        usable = (rows > 0.5) & (counts.sum() - rows > 0.5) if self.histograms else np.zeros(0, np.bool_)
-        return own, other, usable
+            own, other, rows = own[:, chosen], other[:, chosen], counts[:, chosen]
+        if not self.histograms:
+            return own, other, np.zeros((len(cells), 0), np.bool_)
+        return own, other, (rows > 0.5) & (counts.sum(axis=1)[:, None] - rows > 0.5)
 
     def _average_precision(self, cells: Floats, own: Floats, other: Floats) -> Floats:
-        counts, weights, _ = cells[self.parts.scored].reshape(3, self.classes)
-        return scores.average_precision(own, other, float(weights.sum() / counts.sum()))
+        counts, weights, _ = cells[:, self.parts.scored].reshape(-1, 3, self.classes).transpose(1, 0, 2)
+        usual = weights.sum(axis=1) / counts.sum(axis=1)
+        return scores.average_precision(own, other, usual[:, None, None])
 
-    def _areas(self, cells: Floats, positive: int | None) -> list[Areas]:
+    def _areas(self, cells: Floats, positive: int | None) -> Areas:
         own, other, usable = self._histograms(cells, positive)
-        areas, by_own, by_other = scores.roc_auc(own, other)
-        precisions = self._average_precision(cells, own, other)
-        _, weights, squares = cells[self.parts.scored].reshape(3, self.classes)
-        codes = range(self.classes) if positive is None else (positive,)
-        total, total_squares = float(weights.sum()), float(squares.sum())
-        found = []
-        for at, code in enumerate(codes):
-            weight, square = float(weights[code]), float(squares[code])
-            positives = of.effective(weight, square)
-            negatives = of.effective(total - weight, total_squares - square)
-            area = float(areas[at])
-            error = delong_error(float(by_own[at]), float(by_other[at]), area, positives, negatives)
-            one = Areas(area, error, float(precisions[at]), positives, negatives)
-            found.append(one if usable[at] else Areas(None, None, None, positives, negatives))
-        return found
+        area, by_own, by_other = scores.roc_auc(own, other)
+        precision = self._average_precision(cells, own, other)
+        _, weights, squares = cells[:, self.parts.scored].reshape(-1, 3, self.classes).transpose(1, 0, 2)
+        total, total_squares = (sums.sum(axis=1)[:, None] for sums in (weights, squares))
+        if positive is not None:
+            weights, squares = (sums[:, positive : positive + 1] for sums in (weights, squares))
+        positives = of.effective(weights, squares)
+        negatives = of.effective(total - weights, total_squares - squares)
+        error = delong_error(by_own, by_other, area, positives, negatives)
+        area, error, precision = (np.where(usable, column, np.nan) for column in (area, error, precision))
+        return Areas(area, error, precision, positives, negatives)
 
-    def _losses(self, cells: Floats, n: int, weight: float, squares: float, z: float) -> dict[str, Value]:
-        loss, loss_squares, brier, brier_squares = cells[self.parts.losses].tolist()
-        bins = cells[self.parts.calibration].reshape(4, self.calibration_bins)
-        whole = (0.0, 1.0 if self.classes == 2 else 2.0)
-        return {
-            "log_loss": of.mean(of.Sums(n, weight, squares, loss, loss_squares), z, of.NON_NEGATIVE),
-            "brier": of.mean(of.Sums(n, weight, squares, brier, brier_squares), z, whole),
-            "ece": expected_error(bins, n, weight, squares, z),
-        }
+    def _losses(self, cells: Floats, n: Floats, weight: Floats, squares: Floats, z: float) -> Columns:
+        sums = np.where((n > 0)[:, None], cells[:, self.parts.losses], np.nan)  # [rows, log loss, brier]
+        bins = cells[:, self.parts.calibration].reshape(-1, 4, self.calibration_bins)
+        n_eff = of.effective(weight, squares)
+        most = np.array([np.inf, 1.0 if self.classes == 2 else 2.0])
+        losses = of.mean(sums[:, ::2], sums[:, 1::2], weight[:, None], n_eff[:, None], z, 0.0, most)
+        error = expected_error(bins, np.where(n > 0, weight, np.nan), n_eff, z)
+        value, low, high = (
+            np.concatenate((loss, one[:, None]), axis=1) for loss, one in zip(losses, error, strict=True)
+        )
+        return Columns((*LOSSES, "ece"), value, np.repeat(n[:, None], 3, axis=1), low, high)
 
     def reliability(self, cells: Floats) -> Floats:
         """Return [calibration_bins, 3]: weight, mean claimed probability, share that came true (or NaN).

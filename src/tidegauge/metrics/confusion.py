@@ -9,19 +9,17 @@ that a window without errors does not claim certainty.
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.metrics import value as of
-from tidegauge.metrics.value import Value, undefined
+from tidegauge.metrics import columns as of
+from tidegauge.metrics.columns import Columns
 
 Floats = NDArray[np.float64]
-Slopes = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+Bools = NDArray[np.bool_]
 
 AVERAGES = (
     "balanced_accuracy",
@@ -34,39 +32,43 @@ AVERAGES = (
 ALIASES = {"precision": "precision_macro", "recall": "recall_macro", "f1": "f1_macro"}
 _ONE_CLASS = ("precision", "recall", "f1")
 _OF_POSITIVE = ("accuracy", *_ONE_CLASS, *AVERAGES)
+_LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -1.0])  # of AVERAGES
 
 
 class Confusion(NamedTuple):
-    """Sums over rows; the first axis is the rows' count, sum of weights, sum of squared weights."""
+    """Sums by series; the second axis is the rows' count, sum of weights, sum of squared weights."""
 
-    hit: Floats  # [3, K] actual and predicted class k
-    actual: Floats  # [3, K]
-    predicted: Floats  # [3, K]
-    matrix: Floats | None  # [K, K] weights, actual x predicted; None where only margins are kept
+    hit: Floats  # [rows, 3, K] actual and predicted class k
+    actual: Floats  # [rows, 3, K]
+    predicted: Floats  # [rows, 3, K]
+    matrix: Floats | None  # [rows, K, K] weights, actual x predicted; None where only margins are kept
 
     @property
-    def n(self) -> int:
-        return round(float(self.actual[0].sum()))
+    def n(self) -> Floats:
+        """The rows of each series."""
+        rows: Floats = np.rint(self.actual[:, 0].sum(axis=1))
+        return rows
 
 
 def from_matrices(stack: Floats) -> Confusion:
-    """Return the confusion of [3, K, K] counts, weights and squared weights, actual x predicted.
+    """Return the confusions of [rows, 3, K, K] counts, weights, squared weights, actual x predicted.
 
-    >>> from_matrices(np.ones((3, 2, 2))).n
-    4
+    >>> from_matrices(np.ones((1, 3, 2, 2))).n.tolist()
+    [4.0]
     """
-    stack = np.where(stack[0] > 0.5, stack, 0.0)  # what corrections left of emptied cells is rounding
-    return Confusion(np.diagonal(stack, axis1=1, axis2=2), stack.sum(axis=2), stack.sum(axis=1), stack[1])
+    stack = np.where(stack[:, :1] > 0.5, stack, 0.0)  # what corrections left of emptied cells is rounding
+    hit = np.diagonal(stack, axis1=2, axis2=3)
+    return Confusion(hit, stack.sum(axis=3), stack.sum(axis=2), stack[:, 1])
 
 
 def from_margins(margins: Floats) -> Confusion:
-    """Return the confusion of [3, 3, K]: counts, weights and squares of hits, actual and predicted.
+    """Return the confusions of [rows, 3, 3, K]: counts, weights, squares of hits, actual and predicted.
 
-    >>> from_margins(np.ones((3, 3, 50))).n
-    50
+    >>> from_margins(np.ones((1, 3, 3, 50))).n.tolist()
+    [50.0]
     """
-    margins = np.where(margins[0] > 0.5, margins, 0.0)
-    return Confusion(margins[:, 0], margins[:, 1], margins[:, 2], None)
+    margins = np.where(margins[:, :1] > 0.5, margins, 0.0)
+    return Confusion(margins[:, :, 0], margins[:, :, 1], margins[:, :, 2], None)
 
 
 def names(classes: Sequence[str], positive: int | None) -> tuple[str, ...]:
@@ -86,154 +88,164 @@ def values(
     positive: int | None,
     z: float,
     only: Collection[str] | None = None,
-) -> dict[str, Value]:
-    """Return the metrics in `names`, or those of them in `only`.
+) -> Columns:
+    """Return the metrics in `names`, or those of them in `only`, of every series.
 
     Precision, recall and F1 are of the positive class, without one the macro averages.
 
-    >>> cells = from_matrices(np.array([[[3.0, 1.0], [0.0, 4.0]]] * 3))
-    >>> values(cells, ["no", "yes"], 1, 1.96, {"recall", "precision"})["precision"].value
+    >>> cells = from_matrices(np.array([[[[3.0, 1.0], [0.0, 4.0]]] * 3]))
+    >>> float(values(cells, ["no", "yes"], 1, 1.96, {"recall", "precision"}).value[0, 0])
     0.8
     """
     every = names(classes, positive)
     wanted = every if only is None else [name for name in every if name in only]
     n = confusion.n
-    if n == 0:
-        return dict.fromkeys(wanted, undefined())
     alias = ALIASES if positive is None else {}
-    averages = {alias.get(name, name) for name in wanted}.intersection(AVERAGES)
-    found = _averages(confusion, averages, n, z) if averages else {}
-    if "accuracy" in wanted:
-        weight, squares = float(confusion.actual[1].sum()), float(confusion.actual[2].sum())
-        hits = float(confusion.hit[1].sum())
-        found["accuracy"] = of.proportion(hits, weight, squares, n, z)
+    averaged = any(alias.get(name, name) in AVERAGES for name in wanted)
+    chosen = slice(None) if positive is None else slice(positive, positive + 1)
+    if not any(name not in AVERAGES and name not in alias and name != "accuracy" for name in wanted):
+        chosen = slice(0, 0)
+    parts = [_proportions(confusion, classes, positive, chosen, n, z)]
+    if averaged:
+        parts.append(_averages(confusion, n, z))
+    found = of.beside(parts)
+    if only is None and not alias:
+        return found
+    return found.take([alias.get(name, name) for name in wanted]).renamed(wanted)
+
+
+def _proportions(
+    confusion: Confusion, classes: Sequence[str], positive: int | None, chosen: slice, n: Floats, z: float
+) -> Columns:
+    """Return the accuracy, and precision, recall and F1 of the chosen classes.
+
+    All are proportions, and F1 = 2J / (1 + J) is one mapped: J = hits / (hits, false alarms and misses).
+    """
+    hit, actual, predicted = (sums[:, :, chosen] for sums in confusion[:3])
+    either = actual + predicted - hit
+    whole = np.concatenate((predicted, actual, either, confusion.actual.sum(axis=2)[:, :, None]), axis=2)
+    part = np.concatenate((hit[:, 1], hit[:, 1], hit[:, 1], confusion.hit[:, 1].sum(axis=1)[:, None]), axis=1)
+    counts = np.rint(whole[:, 0])
+    counts[:, -1] = n
+    found = of.proportion(part, whole[:, 1], whole[:, 2], counts, z)
+    k = hit.shape[2]
+    for column in found:
+        shares = column[:, 2 * k : 3 * k]
+        column[:, 2 * k : 3 * k] = 2 * shares / (1 + shares)
     if positive is None:
-        found |= _of_each(confusion, classes, z) if any("[" in name for name in wanted) else {}
-    elif any(name in _ONE_CLASS for name in wanted):
-        found |= _of_class(confusion, positive, z)
-    return {name: found[alias.get(name, name)] for name in wanted}
+        named = [f"{kind}[{name}]" for kind in _ONE_CLASS for name in list(classes)[:k]]
+    else:
+        named = list(_ONE_CLASS[: 3 * k])
+    value, low, high = found
+    return Columns((*named, "accuracy"), value, counts, low, high)
 
 
-def _of_each(confusion: Confusion, classes: Sequence[str], z: float) -> dict[str, Value]:
-    return {
-        f"{kind}[{name}]": value
-        for k, name in enumerate(classes)
-        for kind, value in _of_class(confusion, k, z).items()
-    }
+def _averages(confusion: Confusion, n: Floats, z: float) -> Columns:
+    """Return AVERAGES. Classes without weight on either side do not count."""
+    hit, actual, predicted = confusion.hit[:, 1], confusion.actual[:, 1], confusion.predicted[:, 1]
+    present = (actual + predicted > 0) & (n > 0)[:, None]
+    points = _points(hit, actual, predicted, present)
+    counts = np.repeat(n[:, None], len(AVERAGES), axis=1)
+    low = high = np.full(points.shape, np.nan)
+    if confusion.matrix is not None:
+        total = actual.sum(axis=1)
+        n_eff = of.effective(total, confusion.actual[:, 2].sum(axis=1))
+        size = present.sum(axis=1)
+        there = present[:, :, None] & present[:, None, :]
+        pseudo = z * z / (size * size)
+        smooth = confusion.matrix * (n_eff / total)[:, None, None] + pseudo[:, None, None]
+        smooth = np.where(there, smooth, 0.0)
+        low, high = _intervals(smooth, present, (actual > 0) & present, points, z)
+        some = ((n_eff > 1) & (size > 1))[:, None] & ~np.isnan(points)
+        low, high = np.where(some, low, np.nan), np.where(some, high, np.nan)
+    return Columns(AVERAGES, points, counts, low, high)
 
 
-def _of_class(confusion: Confusion, k: int, z: float) -> dict[str, Value]:
-    hit, actual, predicted = (sums[:, k].tolist() for sums in confusion[:3])
-    n, weight, squares = (a + p - h for h, a, p in zip(hit, actual, predicted, strict=True))
-    return {
-        "precision": of.proportion(hit[1], predicted[1], predicted[2], round(predicted[0]), z),
-        "recall": of.proportion(hit[1], actual[1], actual[2], round(actual[0]), z),
-        "f1": of.f1(hit[1], weight, squares, round(n), z),
-    }
-
-
-def _averages(confusion: Confusion, wanted: Collection[str], n: int, z: float) -> dict[str, Value]:
-    hit, actual, predicted = confusion.hit[1], confusion.actual[1], confusion.predicted[1]
-    matrix = confusion.matrix
-    present = actual + predicted > 0
-    if not present.all():
-        hit, actual, predicted = hit[present], actual[present], predicted[present]
-        matrix = None if matrix is None else matrix[np.ix_(present, present)]
-    points = _points(hit, actual, predicted)
-    intervals = dict.fromkeys(AVERAGES, of.NO_INTERVAL)
-    total = float(actual.sum())
-    n_eff = of.effective(total, float(confusion.actual[2].sum()))
-    if matrix is not None and n_eff > 1 and len(hit) > 1:
-        smooth = matrix * (n_eff / total) + z * z / matrix.size
-        intervals = _intervals(smooth, (actual > 0).tolist(), points, z)
-    return {
-        name: undefined(n) if (point := points[name]) is None else Value(point, n, *intervals[name])
-        for name in wanted
-    }
-
-
-def _points(hit: Floats, actual: Floats, predicted: Floats) -> dict[str, float | None]:
-    total = float(actual.sum())
-    occurring, predictions = int(np.count_nonzero(actual)), int(np.count_nonzero(predicted))
-    recall = float((hit / np.where(actual > 0, actual, 1.0)).sum())
-    precision = float((hit / np.where(predicted > 0, predicted, 1.0)).sum())
-    f1 = 2 * hit / (actual + predicted)
-    agree = float(hit.sum()) * total - float(actual @ predicted)
-    return {
-        "balanced_accuracy": recall / occurring,
-        "precision_macro": precision / len(hit),
-        "recall_macro": recall / len(hit),
-        "f1_macro": float(f1.sum()) / len(hit),
-        "f1_weighted": float(actual @ f1) / total,
-        "mcc": _mcc(agree, total, actual, predicted) if min(occurring, predictions) > 1 else None,
-    }
-
-
-def _mcc(agree: float, total: float, actual: Floats, predicted: Floats) -> float | None:
-    """Return the correlation; None where one class has all the weight, as far as float64 can tell."""
-    free_actual = total * total - float(actual @ actual)
-    free_predicted = total * total - float(predicted @ predicted)
-    if min(free_actual, free_predicted) <= 0:
-        return None
-    product = free_actual * free_predicted
-    beyond = product == 0 or math.isinf(product)
-    spread = math.sqrt(free_actual) * math.sqrt(free_predicted) if beyond else math.sqrt(product)
-    return agree / spread if spread > 0 else None
-
-
-def _intervals(
-    matrix: Floats, occurs: list[bool], points: dict[str, float | None], z: float
-) -> dict[str, of.Interval]:
-    """Return the intervals of AVERAGES from a matrix [K, K] without zeros; `occurs` as actual class."""
-    hit, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
-    centres, slopes = _gradients(hit.tolist(), actual.tolist(), predicted.tolist(), occurs)
-    by_hit, by_actual, by_predicted = np.array(slopes).transpose(1, 2, 0)
-    variance = (
-        (by_hit * (by_hit + 2 * (by_actual + by_predicted))) @ hit
-        + by_actual**2 @ actual
-        + by_predicted**2 @ predicted
-        + 2 * ((by_actual @ matrix) * by_predicted).sum(axis=1)
+def _points(hit: Floats, actual: Floats, predicted: Floats, present: Bools) -> Floats:
+    """Return AVERAGES [rows, 6] of hits, actual and predicted sums [rows, K]; NaN where undefined."""
+    total, size = actual.sum(axis=1), present.sum(axis=1)
+    occurs, said = actual > 0, predicted > 0
+    occurring, predictions = occurs.sum(axis=1), said.sum(axis=1)
+    recall = np.where(occurs, hit / actual, 0.0).sum(axis=1)
+    precision = np.where(said, hit / predicted, 0.0).sum(axis=1)
+    f1 = np.where(present, 2 * hit / (actual + predicted), 0.0)
+    agree = hit.sum(axis=1) * total - (actual * predicted).sum(axis=1)
+    mcc = _mcc(agree, total, actual, predicted)
+    found = np.array(
+        (
+            recall / occurring,
+            precision / size,
+            recall / size,
+            f1.sum(axis=1) / size,
+            (actual * f1).sum(axis=1) / total,
+            np.where(np.minimum(occurring, predictions) > 1, mcc, np.nan),
+        )
     )
-    found: dict[str, of.Interval] = {}
-    for name, centre, square in zip(AVERAGES, centres, variance.tolist(), strict=True):
-        legal = of.SIGNED_UNIT if name == "mcc" else of.UNIT
-        low, high = of.normal(centre, math.sqrt(max(square, 0.0)), z, legal)
-        point = points[name]
-        found[name] = (low, high) if point is None else (min(low, point), max(high, point))
+    return found.T
+
+
+def _mcc(agree: Floats, total: Floats, actual: Floats, predicted: Floats) -> Floats:
+    """Return the correlations; NaN where one class has all the weight, as far as float64 can tell."""
+    free_actual = total * total - (actual * actual).sum(axis=1)
+    free_predicted = total * total - (predicted * predicted).sum(axis=1)
+    product = free_actual * free_predicted
+    beyond = (product == 0) | np.isinf(product)
+    spread = np.where(beyond, np.sqrt(free_actual) * np.sqrt(free_predicted), np.sqrt(product))
+    known = (np.minimum(free_actual, free_predicted) > 0) & (spread > 0)
+    found: Floats = np.where(known, agree / spread, np.nan)
     return found
 
 
-def _gradients(
-    hit: list[float], actual: list[float], predicted: list[float], occurs: list[bool]
-) -> tuple[list[float], list[Slopes]]:
-    """Return the AVERAGES, and for each class their derivatives by its hit, actual, predicted sums.
+def _intervals(smooth: Floats, present: Bools, occurs: Bools, points: Floats, z: float) -> of.Limits:
+    """Return the intervals [rows, 6] of AVERAGES from matrices [rows, K, K] without zeros where `present`."""
+    hit, actual, predicted = np.diagonal(smooth, axis1=1, axis2=2), smooth.sum(axis=2), smooth.sum(axis=1)
+    centres, by_hit, by_actual, by_predicted = _gradients(hit, actual, predicted, present, occurs)
+    hit, actual, predicted = hit[:, None], actual[:, None], predicted[:, None]
+    variance = (
+        by_hit * (by_hit + 2 * (by_actual + by_predicted)) * hit
+        + by_actual * by_actual * actual
+        + by_predicted * by_predicted * predicted
+        + 2 * (by_actual @ smooth) * by_predicted
+    ).sum(axis=2)
+    low, high = of.normal(centres, np.sqrt(np.maximum(variance, 0.0)), z, _LEAST, 1.0)
+    return np.minimum(low, points), np.maximum(high, points)
 
-    A loop over the (at most MATRIX_CLASSES) classes: for a few of them numpy takes four times as long.
+
+def _gradients(
+    hit: Floats, actual: Floats, predicted: Floats, present: Bools, occurs: Bools
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return AVERAGES [rows, 6], and their derivatives [rows, 6, K] by the hit, actual, predicted sums.
+
+    Sums [rows, K] are positive where a class is `present` and 0 elsewhere; `occurs`: as actual class.
     """
-    k, total, hits, rows = len(hit), sum(actual), sum(hit), sum(occurs)
-    free_actual = total * total - sum(a * a for a in actual)
-    free_predicted = total * total - sum(p * p for p in predicted)
-    scale = 1 / math.sqrt(free_actual * free_predicted)
-    mcc = (hits * total - sum(map(operator.mul, actual, predicted))) * scale
-    scores = [(h / a, h / p, 2 * h / (a + p)) for h, a, p in zip(hit, actual, predicted, strict=True)]
-    weighted = sum(a * score[2] for a, score in zip(actual, scores, strict=True)) / total
-    slopes: list[Slopes] = []
-    balanced = 0.0
-    for a, p, here, (recall, precision, f1) in zip(actual, predicted, occurs, scores, strict=True):
-        row, both, share = here / rows, a + p, a / total / (a + p)
-        balanced += row * recall
-        by_hit = (row / a, 1 / p / k, 1 / a / k, 2 / both / k, 2 * share, total * scale)
-        fewer = total * mcc / free_predicted
-        by_actual = (
-            -row * recall / a,
-            0.0,
-            -recall / a / k,
-            -f1 / both / k,
-            (f1 - weighted) / total - share * f1,
-            (hits - p) * scale - mcc * (total - a) / free_actual - fewer,
-        )
-        drop = mcc * p / free_predicted - a * scale
-        by_predicted = (0.0, -precision / p / k, 0.0, -f1 / both / k, -share * f1, drop)
-        slopes.append((by_hit, by_actual, by_predicted))
-    recalls, precisions, f1s = (sum(column) / k for column in zip(*scores, strict=True))
-    return [balanced, precisions, recalls, f1s, weighted, mcc], slopes
+    k, rows = present.sum(axis=1)[:, None], occurs.sum(axis=1)[:, None]
+    total, hits = actual.sum(axis=1)[:, None], hit.sum(axis=1)[:, None]
+    free_actual = total * total - (actual * actual).sum(axis=1)[:, None]
+    free_predicted = total * total - (predicted * predicted).sum(axis=1)[:, None]
+    scale = 1 / np.sqrt(free_actual * free_predicted)
+    mcc = (hits * total - (actual * predicted).sum(axis=1)[:, None]) * scale
+    a, p = np.where(present, actual, 1.0), np.where(present, predicted, 1.0)
+    both, row, one = a + p, occurs / rows, present / k
+    recall, precision, f1 = hit / a, hit / p, 2 * hit / both
+    weighted = (actual * f1).sum(axis=1)[:, None] / total
+    share = actual / total / both
+    none = np.zeros_like(hit)
+    by_hit = (row / a, one / p, one / a, 2 * one / both, 2 * share, np.where(present, total * scale, 0.0))
+    by_actual = (
+        -row * recall / a,
+        none,
+        -recall / a * one,
+        -f1 / both * one,
+        (f1 - weighted) / total - share * f1,
+        (hits - p) * scale - mcc * (total - a) / free_actual - total * mcc / free_predicted,
+    )
+    drop = mcc * p / free_predicted - a * scale
+    by_predicted = (none, -precision / p * one, none, -f1 / both * one, -share * f1, drop)
+    averages = ((row * recall), precision * one, recall * one, f1 * one)
+    centres = [average.sum(axis=1) for average in averages]
+    return (
+        np.array((*centres, weighted[:, 0], mcc[:, 0])).T,
+        np.array(by_hit).transpose(1, 0, 2),
+        np.array(by_actual).transpose(1, 0, 2),
+        np.array(by_predicted).transpose(1, 0, 2),
+    )

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.metrics import value as of
-from tidegauge.metrics.value import Value, undefined
+from tidegauge.metrics.columns import Columns
+from tidegauge.metrics.value import Value, normal_quantile, undefined
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -89,13 +89,36 @@ class Distribution:
         >>> abs(family.values(cells, {"p90": 0.9})["p90"].value / 90 - 1) <= 0.01
         True
         """
-        z = of.normal_quantile(confidence)
-        below = np.rint(cells[:-1]).cumsum()
-        n = int(below[-1])
         wanted = {name: q for name, q in quantiles.items() if only is None or name in only}
-        if n <= 0:
-            return dict.fromkeys(wanted, undefined())
-        return {name: self._quantile(below, n, q, z) for name, q in wanted.items()}
+        return self.columns(cells[None], wanted, confidence).values()
+
+    def columns(self, cells: Floats, quantiles: Mapping[str, float], confidence: float = 0.95) -> Columns:
+        """Return what `values` says of each row of cells [rows, width].
+
+        >>> family = Distribution(low=1.0, high=1000.0)
+        >>> family.columns(np.zeros((2, family.width)), {"p90": 0.9}).value.tolist()
+        [[nan], [nan]]
+        """
+        z = normal_quantile(confidence)
+        q = np.array([*quantiles.values()])
+        below = np.rint(cells[:, :-1]).cumsum(axis=1)
+        n = np.maximum(below[:, -1:], 0.0)
+        centre, half = n * q, z * np.sqrt(n * q * (1 - q))
+        rank = np.clip(np.ceil(centre - 1e-9), 1, np.maximum(n, 1))
+        first, last = np.floor(centre - half), np.ceil(centre + half) + 1
+        ranks = np.concatenate((rank, np.maximum(first, 1), np.minimum(last, n)), axis=1)
+        found = np.empty(ranks.shape, np.int64)
+        for row, (sums, wanted) in enumerate(zip(below, ranks, strict=True)):
+            found[row] = np.searchsorted(sums, wanted)
+        at, lower, upper = found[:, : len(q)], found[:, len(q) : 2 * len(q)], found[:, 2 * len(q) :]
+        some = n > 0
+        return Columns(
+            tuple(quantiles),
+            np.where(some, self._points[np.minimum(at, self.buckets + 2)], np.nan),
+            np.repeat(n, len(q), axis=1),
+            np.where(some & (first >= 1), self._edges[np.maximum(lower - 1, 0)], np.nan),
+            np.where(some & (last <= n) & (upper < self.buckets + 2), self._edges[upper], np.nan),
+        )
 
     def mean(self, cells: Floats) -> Value:
         """Return the mean, exact but for rounding, without an interval.
@@ -108,23 +131,17 @@ class Distribution:
         n = round(float(cells[:-1].sum()))
         return Value(float(cells[-1]) / n, n, None, None) if n > 0 else undefined()
 
-    def _quantile(self, below: Floats, n: int, q: float, z: float) -> Value:
-        centre, half = n * q, z * math.sqrt(n * q * (1 - q))
-        rank = min(max(math.ceil(centre - 1e-9), 1), n)
-        first, last = math.floor(centre - half), math.ceil(centre + half) + 1
-        at, lower, upper = np.searchsorted(below, [rank, max(first, 1), min(last, n)]).tolist()
-        over = self.buckets + 2
-        return Value(
-            self._point(at),
-            n,
-            self._edge(lower - 1) if first >= 1 else None,
-            self._edge(upper) if last <= n and upper < over else None,
-        )
+    @cached_property
+    def _edges(self) -> Floats:
+        """The upper end of each cell; 0 for the first."""
+        return np.array([0.0, *(self._edge(cell) for cell in range(1, self.width))])
+
+    @cached_property
+    def _points(self) -> Floats:
+        """What stands for a value in each cell."""
+        return np.array([self._point(cell) for cell in range(self.width)])
 
     def _edge(self, cell: int) -> float:
-        """Return the upper end of a cell; 0 for the first and for what lies before it."""
-        if cell <= 0:
-            return 0.0
         return min(self.low * math.exp((cell - 1) * self._log_growth), self.high)
 
     def _point(self, cell: int) -> float:

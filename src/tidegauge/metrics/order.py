@@ -1,28 +1,33 @@
-"""ROC AUC and average precision of raw rows, exactly: for the window of the last N outcomes."""
+"""ROC AUC and average precision: exactly from raw rows, and their intervals.
+
+Arrays are [rows, classes] or [rows, classes, n]: one row a series, each class against the rest.
+"""
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.metrics import value as of
-from tidegauge.metrics.value import Value, undefined
+from tidegauge.metrics import columns as of
+from tidegauge.metrics.columns import Columns
+from tidegauge.metrics.value import Value, normal_quantile
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
+ORDER = ("roc_auc", "pr_auc")
+
 
 class Areas(NamedTuple):
-    """One class against the rest; None where undefined."""
+    """Classes against the rest [rows, classes]; NaN where undefined."""
 
-    roc_auc: float | None
-    roc_error: float | None  # standard error
-    pr_auc: float | None
-    positives: float  # n_eff
-    negatives: float  # n_eff
+    roc_auc: Floats
+    roc_error: Floats  # standard error
+    pr_auc: Floats
+    positives: Floats  # n_eff
+    negatives: Floats  # n_eff
 
 
 def exact_order_metrics(
@@ -39,81 +44,114 @@ def exact_order_metrics(
     >>> {name: round(found.value, 4) for name, found in exact_order_metrics(*rows, 1, 0.95).items()}
     {'roc_auc': 0.75, 'pr_auc': 0.8333}
     """
-    scored = ~reduce(np.logical_and, np.isnan(proba).T)
-    if not scored.all():
-        actual, proba, weight = actual[scored], proba[scored], weight[scored]
-    codes = range(proba.shape[1]) if positive is None else (positive,)
-    each = [areas(np.nan_to_num(proba[:, code]), actual == code, weight) for code in codes]
-    return averaged(each, len(actual), of.normal_quantile(confidence))
+    return exact_order(actual[None], proba[None], weight[None], positive, confidence).values()
 
 
-def averaged(each: list[Areas], n: int, z: float) -> dict[str, Value]:
+def exact_order(
+    actual: Codes, proba: Floats, weight: Floats, positive: int | None, confidence: float
+) -> Columns:
+    """Return the same of many series: actual [rows, n], proba [rows, n, K], weight [rows, n]."""
+    scored = ~np.isnan(proba[:, :, 0])
+    for code in range(1, proba.shape[2]):
+        scored |= ~np.isnan(proba[:, :, code])
+    codes = np.arange(proba.shape[2]) if positive is None else np.array([positive])
+    score = proba[:, :, codes].transpose(0, 2, 1)
+    score = np.where(np.isnan(score), 0.0, score)
+    own = actual[:, None, :] == codes[:, None]
+    with of.quiet():
+        found = areas(score, own, np.where(scored, weight, 0.0)[:, None, :])
+        return averaged(found, scored.sum(axis=1).astype(np.float64), normal_quantile(confidence))
+
+
+def averaged(each: Areas, n: Floats, z: float) -> Columns:
     """Return the mean of the areas that are defined; its error is bounded by the mean of the errors.
 
-    >>> averaged([Areas(1.0, 0.0, 1.0, 5.0, 5.0), Areas(None, None, None, 0.0, 9.0)], 10, 2.0)["pr_auc"].n
+    >>> areas = Areas(*(np.array([pair]) for pair in ((1.0, np.nan), (0.0, np.nan), (1.0, np.nan), (5.0, 0.0),
+    ...     (5.0, 9.0))))
+    >>> with of.quiet(): averaged(areas, np.array([10.0]), 2.0).values()["pr_auc"].n
     10
     """
-    whole = [one for one in each if one.roc_auc is not None]
-    if not whole:
-        return {"roc_auc": undefined(n), "pr_auc": undefined(n)}
-    roc, precision, error = (
-        sum(x for x in column if x is not None) / len(whole)
-        for column in ([a.roc_auc for a in whole], [a.pr_auc for a in whole], [a.roc_error for a in whole])
-    )
-    positives = min(one.positives for one in whole)
-    pairs = min(positives, *(one.negatives for one in whole))
-    return {
-        "roc_auc": Value(roc, n, *of.roc_auc_interval(roc, error, pairs, z)),
-        "pr_auc": Value(precision, n, *of.pr_auc_interval(precision, positives, z)),
-    }
+    if each.roc_auc.shape[1] == 1:
+        roc, error, precision, positives, negatives = (column[:, 0] for column in _by_name(each))
+    else:
+        some = ~np.isnan(each.roc_auc)
+        count = some.sum(axis=1)
+        roc, error, precision = (
+            np.where(some & ~np.isnan(column), column, 0.0).sum(axis=1) / count
+            for column in (each.roc_auc, each.roc_error, each.pr_auc)
+        )
+        positives, negatives = (
+            np.where(some, column, np.inf).min(axis=1) for column in (each.positives, each.negatives)
+        )
+    error = np.where(np.isnan(error) & ~np.isnan(roc), 0.0, error)
+    of_precision = np.sqrt(precision * (1 - precision) / positives)
+    value, errors = np.array((roc, precision)).T, np.array((error, of_precision)).T
+    rows = np.array((np.minimum(positives, negatives), positives)).T
+    low, high = of.area_interval(value, errors, rows, z)
+    known = ~np.isnan(value)
+    counts = np.repeat(n[:, None], len(ORDER), axis=1)
+    return Columns(ORDER, value, counts, np.where(known, low, np.nan), np.where(known, high, np.nan))
+
+
+def _by_name(each: Areas) -> tuple[Floats, ...]:
+    return each.roc_auc, each.roc_error, each.pr_auc, each.positives, each.negatives
 
 
 def areas(score: Floats, positive: NDArray[np.bool_], weight: Floats) -> Areas:
-    """Return the areas of rows [n] in which `positive` ones should score higher.
+    """Return the areas of rows [..., n] in which `positive` ones should score higher; weight 0 is no row.
 
-    >>> areas(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]), np.ones(4)).roc_auc
+    Of rows with one score the last holds the sums of all; the others count for nothing.
+
+    >>> score, hit = np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])
+    >>> float(areas(score, hit, np.ones(4)).roc_auc)
     0.75
     """
+    if not score.shape[-1]:
+        nothing = np.full(score.shape[:-1], np.nan)
+        return Areas(nothing, nothing, nothing, np.zeros_like(nothing), np.zeros_like(nothing))
     own, other = np.where(positive, weight, 0.0), np.where(positive, 0.0, weight)
-    positives, negatives = _effective(own), _effective(other)
-    if not (positives and negatives):
-        return Areas(None, None, None, positives, negatives)
-    order = np.argsort(score)
-    ordered = score[order]
-    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
-    to_own, to_other = own[order].cumsum()[last], other[order].cumsum()[last]
-    own, other = np.diff(to_own, prepend=0.0), np.diff(to_other, prepend=0.0)
-    total_own, total_other = float(to_own[-1]), float(to_other[-1])
-    below, above = (to_other - other / 2) / total_other, 1 - (to_own - own / 2) / total_own
-    share, rest = own / total_own, other / total_other
-    area = float(share @ below)
-    hits = total_own - to_own + own
-    alarms = total_other - to_other + other
-    return Areas(
-        area,
-        delong_error(float(share @ below**2), float(rest @ above**2), area, positives, negatives),
-        float(share @ (hits / (hits + alarms))),
-        positives,
-        negatives,
+    order = np.argsort(score, axis=-1)
+    ordered = np.take_along_axis(score, order, axis=-1)
+    last = np.ones(ordered.shape, np.bool_)
+    last[..., :-1] = ordered[..., 1:] != ordered[..., :-1]
+    to_own, own_here = _tied(np.take_along_axis(own, order, axis=-1), last)
+    to_other, other_here = _tied(np.take_along_axis(other, order, axis=-1), last)
+    total_own, total_other = to_own[..., -1:], to_other[..., -1:]
+    positives = of.effective(total_own[..., 0], (own * own).sum(axis=-1))
+    negatives = of.effective(total_other[..., 0], (other * other).sum(axis=-1))
+    below, above = (to_other - other_here / 2) / total_other, 1 - (to_own - own_here / 2) / total_own
+    share, rest = own_here / total_own, other_here / total_other
+    area = (share * below).sum(axis=-1)
+    hits, alarms = total_own - to_own + own_here, total_other - to_other + other_here
+    precision = np.where(own_here > 0, share * (hits / (hits + alarms)), 0.0).sum(axis=-1)
+    error = delong_error(
+        (share * below * below).sum(axis=-1), (rest * above * above).sum(axis=-1), area, positives, negatives
     )
+    known = (positives > 0) & (negatives > 0)
+    area, error, precision = (np.where(known, column, np.nan) for column in (area, error, precision))
+    return Areas(area, error, precision, positives, negatives)
+
+
+def _tied(weight: Floats, last: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return the running sums [..., n] of weights, and what the rows tied with each `last` one add."""
+    to = weight.cumsum(axis=-1)
+    before = np.zeros_like(to)
+    np.maximum.accumulate(np.where(last, to, 0.0)[..., :-1], axis=-1, out=before[..., 1:])
+    return to, np.where(last, to - before, 0.0)
 
 
 def delong_error(
-    below_squared: float, above_squared: float, area: float, positives: float, negatives: float
-) -> float | None:
-    """Return DeLong's standard error from the mean squared placement values of both classes.
+    below_squared: Floats, above_squared: Floats, area: Floats, positives: Floats, negatives: Floats
+) -> Floats:
+    """Return DeLong's standard errors from the mean squared placement values of both classes.
 
-    None up to one effective row of a class.
+    NaN up to one effective row of a class.
 
-    >>> round(delong_error(0.5, 0.5, 0.5, 26.0, 26.0), 4)
-    0.1414
+    >>> half = np.full(1, 0.5)
+    >>> delong_error(half, half, half, np.full(1, 26.0), np.full(1, 26.0)).round(4).tolist()
+    [0.1414]
     """
-    parts = (
-        of.standard_error(below_squared - area * area, positives),
-        of.standard_error(above_squared - area * area, negatives),
-    )
-    return None if None in parts else sum(part * part for part in parts if part is not None) ** 0.5
-
-
-def _effective(weight: Floats) -> float:
-    return of.effective(float(weight.sum()), float(weight @ weight))
+    of_own = of.standard_error(below_squared - area * area, positives)
+    of_other = of.standard_error(above_squared - area * area, negatives)
+    found: Floats = np.sqrt(of_own * of_own + of_other * of_other)
+    return found

@@ -67,7 +67,7 @@ def roc_auc_bound(positive: Floats, negative: Floats) -> Floats:
     return result
 
 
-def average_precision(positive: Floats, negative: Floats, row_weight: float = 1.0) -> Floats:
+def average_precision(positive: Floats, negative: Floats, row_weight: float | Floats = 1.0) -> Floats:
     """Return the average precision with the rows of a bin spread evenly over it; NaN without positives.
 
     A bin with P positives, N negatives and tp, fp above it adds the integral over x from 0 to P of

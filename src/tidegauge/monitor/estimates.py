@@ -8,6 +8,7 @@ its labels have come it is compared with what was realised. Segments have no est
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from tidegauge.baseline_file import BaselineFile
 from tidegauge.block import Block, Floats, Ints
 from tidegauge.config import Settings, duration_ms
 from tidegauge.estimate import classification, track
-from tidegauge.estimate.calibration import Calibration, blend, finer, monotone
+from tidegauge.estimate.calibration import Calibration, blend, finer, monotone, monotones
+from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.value import Value, normal_quantile
 from tidegauge.monitor.featured import Featured
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
@@ -138,15 +140,50 @@ class Estimates:
             self._oldest[series], self._noted[series] = min(hours, default=_NO_HOUR), _NO_HOUR
             self._judge(series, now)
 
+    def tables(self, series: Ints) -> Iterator[tuple[Ints, str, Columns]]:
+        """Yield the estimated metrics of versions of two classes among series [n], each once, over windows.
+
+        Which of the series, the window, and its metrics. Cost: 100 us a version.
+        """
+        mine = [at for at, one in enumerate(series.tolist()) if self._is_binary(one) and self._ready(one)]
+        mine = [at for at in mine if self._names.get(int(series[at])) and self._classes(int(series[at]))]
+        if not mine or not self._windows:
+            return
+        two = [self._two(one) for one in series[mine].tolist()]
+        epochs = np.array([max(self._epoch(one), 0) for one in series[mine].tolist()], np.int64)
+        reference = self._sides(two, self._reference, np.zeros(len(mine), np.int64))
+        live = self._sides(two, self._live, epochs)
+        strength = float(self._settings.live_outcomes)
+        cells = [
+            blend(_labelled(first), _labelled(later), strength)
+            for first, later in zip(reference, live, strict=True)
+        ]
+        curves = monotones(np.array(cells))
+        watermark_ms = self._roster.watermarks(self._roster.columns.model[series[mine]])
+        sides = [self._sides(two, table, watermark_ms)[:, :, 0] for table in self._windows.values()]
+        rows = np.concatenate(sides)
+        found = classification.binaries(rows[:, 0], rows[:, 1], curves * len(sides), self._z)
+        for at, window in enumerate(self._windows):
+            yield np.array(mine), window, found.rows(slice(at * len(mine), (at + 1) * len(mine)))
+
+    def all(self, series: int) -> dict[str, dict[str, Value]]:
+        """Return by window every estimated metric of a version, and how good they were; empty without any."""
+        found = self.values(series)
+        for _, window, columns in self.tables(np.array([series])):
+            found[window] = columns.values() | found.get(window, {})
+        return found
+
     def values(self, series: int) -> dict[str, dict[str, Value]]:
-        """Return by window the estimated metrics of a version, and how good they were; empty without any."""
-        curves = self._curves(series)
+        """Return by window the other estimates of a version, and how good they were; empty without any."""
+        told = self._is_binary(series)  # by `tables`
+        curves = {} if told else self._curves(series)
         watermark_ms = self._roster.watermark(series)
         found: dict[str, dict[str, Value]] = {COHORT: {}}
         for name, table in self._windows.items() if self._ready(series) else ():
             found[name] = self._estimate(series, table, watermark_ms, curves)
             found[name] |= self._featured.losses(series, name, self._z)
-            found[name] |= self._weighted(series, name) if found[name] else {}
+            known = found[name] or (told and self._names.get(series) and self._classes(series))
+            found[name] |= self._weighted(series, name) if known else {}
         cohorts = self._judged.get(series, [])
         for metric in sorted({name for cohort in cohorts for name in cohort}):
             judged = [cohort[metric] for cohort in cohorts if metric in cohort]
@@ -286,7 +323,7 @@ class Estimates:
         for table, now in ((self._reference, 0), (self._live, epoch)):
             sums = self._sums(series, table, now)
             own, other = _of_class(sums, name, self._is_binary(series))
-            parts.append(np.stack(((own + other)[_WEIGHT], own[_WEIGHT], (own + other)[_SQUARES])))
+            parts.append(_labelled(np.stack((own, other))))
         return blend(parts[0], parts[1], float(self._settings.live_outcomes))
 
     def _estimate(
@@ -332,6 +369,26 @@ class Estimates:
             found[name] = cells.reshape(-1, self._bins)
         return found
 
+    def _two(self, series: int) -> list[tuple[int, bool]]:
+        """Return the rows of the tables of a version of two classes, and whether each is of its own class."""
+        (name,) = self._classes(series)
+        found = []
+        for key, number in self._names[series].items():
+            kind, _, of = key.partition(":")
+            if kind == SCORE or of == name:
+                found.append((number, kind == OWN or (kind == SCORE and of == name)))
+        return found
+
+    def _sides(self, two: list[list[tuple[int, bool]]], table: PaneTable, at_ms: Ints) -> Floats:
+        """Return the cells [versions, 2, halves, bins] of a class and of the rest, as `_of_class`."""
+        version = np.repeat(np.arange(len(two)), [len(rows) for rows in two])
+        flat = [row for rows in two for row in rows]
+        numbers = np.array([number for number, _ in flat], np.int64)
+        side = np.array([0 if own else 1 for _, own in flat], np.int64)
+        found = np.zeros((len(two) * 2, table.width))
+        np.add.at(found, version * 2 + side, table.windows(numbers, at_ms[version]))
+        return found.reshape(len(two), 2, -1, self._bins)
+
     def _classes(self, series: int) -> list[str]:
         state = self._roster.models[self._roster.series_model[series]]
         if state.task == "binary" and len(state.classes) == 2:
@@ -361,6 +418,12 @@ def _pairs(column: Ints) -> Ints:
     """Return where a column [n] is not 0, and what it is there [m, 2]."""
     places = np.flatnonzero(column)
     return np.stack((places, column[places]), axis=1)
+
+
+def _labelled(sides: Floats) -> Floats:
+    """Return the labelled cells [3, bins] of a class, from its rows and the rest [2, halves, bins]."""
+    own, other = sides
+    return np.stack(((own + other)[_WEIGHT], own[_WEIGHT], (own + other)[_SQUARES]))
 
 
 def _of_class(sums: dict[str, Floats], name: str, two: bool) -> tuple[Floats, Floats]:

@@ -17,7 +17,8 @@ import numpy as np
 from tidegauge.block import Codes, Floats, Ints
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.config import duration_ms
-from tidegauge.metrics.classification import LOSSES, ORDER, Classification
+from tidegauge.metrics.classification import LOSSES, Classification
+from tidegauge.metrics.order import ORDER
 from tidegauge.metrics.ranking import Ranking
 from tidegauge.metrics.regression import Regression
 from tidegauge.metrics.widen import widen
@@ -81,6 +82,19 @@ class Ledger:
             rows[:, FIRST_PROBABILITY:] = np.nan
         index, amount = self.cells(rows)
         return np.bincount(index.reshape(-1), amount.reshape(-1), self.family.width).astype(np.float64)
+
+    def windows(self, series: Ints, window: str, watermark_ms: Ints) -> Floats:
+        """Return the summed cells [n, width] of series [n], each once, over a window."""
+        if window in self.panes:
+            return self.panes[window].windows(series, watermark_ms)
+        width = self.family.width
+        total = np.zeros((len(series), width))
+        for part, rows, inside in self.rings[window].alike(series):
+            index, amount = self.cells(rows[inside])
+            owner = np.repeat(np.arange(len(part)), inside.sum(axis=1)) * width
+            flat = (index.T + owner).reshape(-1)
+            total[part] = np.bincount(flat, amount.T.reshape(-1), len(part) * width).reshape(-1, width)
+        return total
 
     def move(self, series: int, other: Ledger) -> None:
         """Move a series to a ledger of more classes; the codes of its classes stay."""

@@ -6,7 +6,7 @@ the baseline holds the first outcomes of a series with their first labels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows
 from tidegauge.config import Settings
-from tidegauge.metrics.classification import MATRIX_CLASSES, ORDER, Classification
-from tidegauge.metrics.order import exact_order_metrics
+from tidegauge.metrics.classification import MATRIX_CLASSES, Classification
+from tidegauge.metrics.columns import Columns, beside, of_rows, undefined
+from tidegauge.metrics.order import ORDER, exact_order
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import moving
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
@@ -32,6 +33,22 @@ class Errors(NamedTuple):
     row: Ints  # [m] index of the row in its block
     error: Floats  # [rows] 1 where the class is wrong, or the absolute error; NaN without a task
     scored: Floats  # [rows, 2] a score and whether what it speaks of came, see `spoken`; NaN without one
+
+
+class Like(NamedTuple):
+    """What series have in common that are read together."""
+
+    positive: int | None
+    classes: tuple[str, ...]  # empty where there is a positive class: no metric has their names then
+
+
+class Table(NamedTuple):
+    """The metrics of some series over a window."""
+
+    mine: Ints  # [rows] which of the series asked for
+    window: str
+    columns: Columns  # [rows, metrics]
+    confusion: NDArray[np.int64] | None  # [rows, K, K] outcomes by actual and predicted class
 
 
 class Quality:
@@ -62,28 +79,29 @@ class Quality:
         ledger = self._ledgers.of_series(series)
         if ledger is None:
             return {}
-        if window in ledger.panes:
-            return self._named(ledger, series, self._cells(ledger, series, window, only), only)
-        return self._of_ring(ledger, series, window, only)
+        like, cells = self._like(series), self._cells(ledger, series, window, only)
+        found = self._columns(ledger, like, cells[None], only)
+        if window in ledger.rings:
+            found = self._of_ring(ledger, like, np.array([series]), window, found, only)
+        return found.values()
 
-    def count(self, series: int, window: str) -> Value:
-        """Return how many outcomes a count window holds."""
-        ledger = self._ledgers.of_series(series)
-        n = 0 if ledger is None else ledger.rings[window].size(series)
-        return Value(float(n), n, None, None)
+    def tables(self, series: Ints) -> Iterator[Table]:
+        """Yield the metrics of series [n], each once, over every window; those without a task are left out.
 
-    def confusion(self, series: int, window: str) -> list[list[int]] | None:
-        """Return rows by actual and predicted class; None for other tasks or more than MATRIX_CLASSES."""
-        ledger = self._ledgers.of_series(series)
-        if ledger is None or not isinstance(ledger.family, Classification):
-            return None
-        if ledger.family.classes > MATRIX_CLASSES:
-            return None
-        size = len(self._model(series).classes)
-        cells = self._cells(ledger, series, window, only=())
-        found = ledger.family.confusion(cells)[:size, :size]
-        counts: list[list[int]] = found.tolist()
-        return counts
+        Series with one task and the same classes come together. Cost: .3 ms, and 60 us a series.
+        """
+        for ledger, like, mine in self._alike(series):
+            own = series[mine]
+            watermark_ms = self._roster.watermarks(self._roster.columns.model[own])
+            windows = (*ledger.rings, *ledger.panes)
+            parts = [ledger.windows(own, window, watermark_ms) for window in windows]
+            found = self._columns(ledger, like, np.concatenate(parts), None)
+            for at, (window, cells) in enumerate(zip(windows, parts, strict=True)):
+                columns = found.rows(slice(at * len(own), (at + 1) * len(own)))
+                if window in ledger.rings:
+                    columns = self._of_ring(ledger, like, own, window, columns, None)
+                    columns = beside((columns, _counted(ledger.rings[window].sizes(own))))
+                yield Table(mine, window, columns, _confusions(ledger, cells))
 
     def history(self, series: int, at_ms: int, only: Collection[str]) -> dict[str, Value]:
         """Return some metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
@@ -175,37 +193,54 @@ class Quality:
         return ledger.window(series, window, self._roster.watermark(series), only)
 
     def _of_ring(
-        self, ledger: Ledger, series: int, window: str, only: Collection[str] | None
-    ) -> dict[str, Value]:
+        self,
+        ledger: Ledger,
+        like: Like,
+        series: Ints,
+        window: str,
+        found: Columns,
+        only: Collection[str] | None,
+    ) -> Columns:
         """Return the metrics of a count window: its rows are there, so areas under curves are exact."""
-        values = self._named(ledger, series, self._cells(ledger, series, window, only), only)
-        wanted = set(ORDER) if only is None else set(ORDER).intersection(only)
-        if wanted and isinstance(ledger.family, Classification):
-            rows = ledger.rings[window].rows(series)
-            exact = exact_order_metrics(
-                rows[:, 1].astype(np.int32),
-                rows[:, FIRST_PROBABILITY:],
-                rows[:, 2],
-                positive=self._positive_code(series),
-                confidence=self._settings.confidence,
-            )
-            values |= {name: exact[name] for name in ORDER if name in wanted}
-        return values
+        wanted = ORDER if only is None else [name for name in ORDER if name in only]
+        if not wanted or not isinstance(ledger.family, Classification):
+            return found
+        exact = undefined(ORDER, np.zeros(len(series)))
+        for part, rows, inside in ledger.rings[window].alike(series):
+            proba = np.where(inside[:, :, None], rows[:, :, FIRST_PROBABILITY:], np.nan)
+            actual = rows[:, :, 1].astype(np.int32)
+            areas = exact_order(actual, proba, rows[:, :, 2], like.positive, self._settings.confidence)
+            for column, own in zip(exact[1:], areas[1:], strict=True):
+                column[part] = own
+        return found.replaced(exact if only is None else exact.take(wanted))
 
     def _named(
         self, ledger: Ledger, series: int, cells: Floats, only: Collection[str] | None
     ) -> dict[str, Value]:
+        return self._columns(ledger, self._like(series), cells[None], only).values()
+
+    def _columns(self, ledger: Ledger, like: Like, cells: Floats, only: Collection[str] | None) -> Columns:
+        """Return the metrics of cells [n, width] of series that are alike."""
         confidence = self._settings.confidence
         if isinstance(ledger.family, Classification):
-            names = self._model(series).classes
-            padded = [*names, *["(none)"] * (ledger.family.classes - len(names))]
-            positive = self._positive_code(series)
-            return ledger.family.values(cells, padded, positive, confidence=confidence, only=only)
-        return ledger.family.values(cells, confidence=confidence, only=only)
+            padded = [*like.classes, *["(none)"] * (ledger.family.classes - len(like.classes))]
+            return ledger.family.columns(cells, padded, like.positive, confidence=confidence, only=only)
+        return of_rows([ledger.family.values(row, confidence=confidence, only=only) for row in cells])
 
-    def _positive_code(self, series: int) -> int | None:
+    def _like(self, series: int) -> Like:
         state = self._model(series)
-        return state.positive_code if state.positive and len(state.classes) <= 2 else None
+        if state.positive and len(state.classes) <= 2:
+            return Like(state.positive_code, ())
+        return Like(None, tuple(state.classes))
+
+    def _alike(self, series: Ints) -> Iterator[tuple[Ledger, Like, Ints]]:
+        """Yield ledgers with the places of the series [n] in it that can be read together."""
+        for ledger, mine in self._ledgers.of_models(self._roster.columns.model[series]):
+            found: dict[Like, list[int]] = {}
+            for place, number in zip(mine.tolist(), series[mine].tolist(), strict=True):
+                found.setdefault(self._like(number), []).append(place)
+            for like, places in found.items():
+                yield ledger, like, np.array(places, np.int64)
 
     def _model(self, series: int) -> ModelState:
         return self._roster.models[self._roster.series_model[series]]
@@ -214,3 +249,17 @@ class Quality:
 def _spread(column: NDArray[Any], at: Ints) -> NDArray[Any]:
     """Return the rows [n, m] at these indices, laid out by columns like the rows of a family."""
     return column.T[:, at].T
+
+
+def _counted(sizes: Ints) -> Columns:
+    """Return how many outcomes windows hold."""
+    value, nothing = sizes[:, None].astype(np.float64), np.full((len(sizes), 1), np.nan)
+    return Columns(("n",), value, value, nothing, nothing)
+
+
+def _confusions(ledger: Ledger, cells: Floats) -> NDArray[np.int64] | None:
+    """Return rows by actual and predicted class [n, K, K]; None for other tasks and for many classes."""
+    family = ledger.family
+    if not isinstance(family, Classification) or family.classes > MATRIX_CLASSES:
+        return None
+    return family.confusion(cells)

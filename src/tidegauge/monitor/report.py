@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import chain, islice
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from tidegauge import keys
 from tidegauge.baseline_file import BaselineFile
@@ -20,6 +23,7 @@ from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.joint_measures import Statistic
 from tidegauge.drift.measures import Measures
 from tidegauge.drift.multivariate import Multivariate
+from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
 from tidegauge.policy.rules import PairsShifted, Shifted
@@ -56,10 +60,41 @@ def metric_fields(window: str, values: Mapping[str, Value]) -> dict[str, str]:
     return fields
 
 
+def table_fields(window: str, columns: Columns) -> Iterator[dict[str, str]]:
+    """Yield for each row of metrics over a window what `metric_fields` returns.
+
+    >>> list(table_fields("1h", Columns(("mae",), *(np.array([[x]]) for x in (0.5, 10.0, 0.4, np.nan)))))
+    [{'mae@1h': '0.5', 'mae@1h.lo': '0.4', 'mae@1h.hi': 'null', 'mae@1h.n': '10'}]
+    """
+    names = _field_names(window, columns.names)
+    floats = np.concatenate((columns.value, columns.low, columns.high), axis=1)
+    texts = iter(keys.number_texts(floats.reshape(-1).tolist()))
+    counts = iter(keys.number_texts(columns.n.astype(np.int64).reshape(-1).tolist()))
+    parts, metrics = floats.shape[1], columns.n.shape[1]
+    for _ in range(len(floats)):
+        yield dict(zip(names, chain(islice(texts, parts), islice(counts, metrics)), strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _field_names(window: str, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields of values, then of lower and upper limits, then of counts."""
+    parts: tuple[keys.Part, ...] = ("value", "lo", "hi", "n")
+    return tuple(keys.metric_field(metric, window, part) for part in parts for metric in metrics)
+
+
 def confusion_field(window: str, classes: list[str], counts: list[list[int]]) -> dict[str, str]:
-    """Return the field of a confusion matrix: rows are actual classes, columns predicted ones."""
-    text = json.dumps({"classes": classes, "counts": counts})
+    """Return the field of a confusion matrix: rows are actual classes, columns predicted ones.
+
+    >>> confusion_field("1h", ["no", "yes"], [[3, 1], [0, 4]])
+    {'confusion@1h': '{"classes": ["no", "yes"], "counts": [[3, 1], [0, 4]]}'}
+    """
+    text = f'{{"classes": {_list_text(tuple(classes))}, "counts": {counts}}}'
     return {keys.metric_field(keys.CONFUSION, window): text}
+
+
+@lru_cache(maxsize=1024)
+def _list_text(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
 
 
 def metrics_key(series: SeriesKey) -> str:
@@ -72,8 +107,8 @@ def model_fields(state: ModelState, watermark_ms: int, held: int) -> dict[str, s
     """Return what is known of a model; `held` outcomes wait for its task."""
     return {
         "task": state.task or "undecided",
-        "versions": json.dumps(state.versions),
-        "classes": json.dumps(state.classes),
+        "versions": _list_text(tuple(state.versions)),
+        "classes": _list_text(tuple(state.classes)),
         "positive_class": state.positive or "",
         "status": "active" if state.task else f"waiting for its task with {held} outcomes",
         "watermark_ms": str(watermark_ms),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tidegauge.block import Block, Floats, Ints, Ragged
 from tidegauge.config import Settings, duration_ms
+from tidegauge.metrics.columns import Columns, beside, quiet, stacked
 from tidegauge.metrics.distribution import Distribution
 from tidegauge.metrics.moments import Moments
 from tidegauge.metrics.value import Value
@@ -89,25 +91,39 @@ class Traffic:
 
     def values(self, series: int, window: str) -> dict[str, Value]:
         """Return the statistics of a series over a time window."""
-        watermark_ms = self._roster.watermark(series)
-        tables = self._windows[window]
-        counts = tables.counts.window(series, watermark_ms)
-        predictions, outcomes = int(counts[PREDICTIONS]), int(counts[OUTCOMES])
-        seconds = duration_ms(window) / 1_000
-        share = outcomes / predictions if predictions else None
-        latency = tables.latency.window(series, watermark_ms)
-        delay = tables.delay.window(series, watermark_ms)
-        return {
-            "n": _count(outcomes, outcomes),
-            "predictions": _count(predictions, predictions),
-            "coverage": Value(share, predictions, None, None),
-            "throughput_per_s": _count(predictions / seconds, predictions),
-            "value.sum": _count(float(counts[BUSINESS_VALUE]), predictions),
-            **LATENCY_MS.values(latency, LATENCY_QUANTILES, confidence=self._confidence),
-            **DELAY_S.values(delay, DELAY_QUANTILES, confidence=self._confidence),
-            **self._named_moments(tables, series, outcomes, watermark_ms),
-            **self._catalogues.values(series, window),
-        }
+        (columns,) = self.tables(np.array([series]), (window,))
+        return columns[1].values() | self.named(series, window)
+
+    def tables(self, series: Ints, windows: Sequence[str]) -> list[tuple[str, Columns]]:
+        """Return by window the statistics that all series have, of series [n], each once."""
+        watermark_ms = self._roster.watermarks(self._roster.columns.model[series])
+        every = [self._windows[window] for window in windows]
+        if not every:
+            return []
+        counts, latency, delay = (
+            np.concatenate([tables[at].windows(series, watermark_ms) for tables in every]) for at in range(3)
+        )
+        seconds = np.repeat([duration_ms(window) / 1_000 for window in windows], len(series))
+        found = beside(
+            (
+                _counts(counts, seconds),
+                LATENCY_MS.columns(latency, LATENCY_QUANTILES, self._confidence),
+                DELAY_S.columns(delay, DELAY_QUANTILES, self._confidence),
+            )
+        )
+        return [
+            (window, found.rows(slice(at * len(series), (at + 1) * len(series))))
+            for at, window in enumerate(windows)
+        ]
+
+    def named(self, series: int, window: str) -> dict[str, Value]:
+        """Return the statistics that only some series have: of KPIs, resources and lists."""
+        found = self._catalogues.values(series, window)
+        if series in self._names:
+            tables, watermark_ms = self._windows[window], self._roster.watermark(series)
+            outcomes = int(tables.counts.window(series, watermark_ms)[OUTCOMES])
+            found |= self._named_moments(tables, series, outcomes, watermark_ms)
+        return found
 
     def coverage(self, series: int, window: str) -> float | None:
         """Return the share of the window's predictions that have their label; None without any."""
@@ -191,6 +207,13 @@ class Traffic:
         return named
 
 
-def _count(value: float, n: int) -> Value:
-    """Return a number that was counted, not estimated: it has no interval."""
-    return Value(float(value), n, None, None)
+def _counts(cells: Floats, seconds: Floats) -> Columns:
+    """Return what was counted [rows, COUNTS] in so many seconds; it is not estimated: it has no interval."""
+    predictions, outcomes = np.trunc(cells[:, PREDICTIONS]), np.trunc(cells[:, OUTCOMES])
+    with quiet():
+        share = np.where(predictions != 0, outcomes / predictions, np.nan)
+    values = (outcomes, predictions, share, predictions / seconds, cells[:, BUSINESS_VALUE])
+    names = ("n", "predictions", "coverage", "throughput_per_s", "value.sum")
+    nothing = np.full(len(cells), np.nan)
+    counts = (outcomes, *[predictions] * 4)
+    return stacked(names, [(value, n, nothing, nothing) for value, n in zip(values, counts, strict=True)])

@@ -319,13 +319,10 @@ class Watch:
     ) -> Iterator[tuple[IncidentKey, Judgement, int]]:
         """Yield what is due of a series: what it is about, what was found, how often in a row it takes."""
         drift = self._settings.drift
-        for rule, now in zip(self._settings.rules, due, strict=False):  # the last is that of the detectors
-            if now and self._applies(rule, series):
-                value = self._value(series, rule)
-                if value is not None:
-                    coverage = self._coverage(series, rule.window)
-                    found = judge(rule, value, self._baseline(series, rule), coverage)
-                    yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
+        rules = zip(self._settings.rules, due, strict=False)  # the last is that of the detectors
+        for rule, value in self._judged(series, [rule for rule, now in rules if now]):
+            found = judge(rule, value, self._baseline(series, rule), self._coverage(series, rule.window))
+            yield self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive
         if due[-1]:
             self._flush(series)
             self._calibrated.settle(series)
@@ -385,7 +382,7 @@ class Watch:
         """Return whether a version is estimated to be worse than its baselines."""
         series = self._roster.version_series(key.model_id, key.model_version)[0]
         watched = self.watched(series)
-        values = expected(self._estimates.values(series), self._settings)
+        values = expected(self._estimates.all(series), self._settings)
         applying = (rule for rule in self._settings.rules if self._applies(rule, series))
         signs = [by_rule(rule, values, self._baseline(series, rule)) for rule in applying]
         own = [one for one in watched.detectors or () if isinstance(one, ErrorShift)]
@@ -421,12 +418,24 @@ class Watch:
     def _applies(self, rule: Rule, series: int) -> bool:
         return not rule.models or self._roster.series[series].model_id in rule.models
 
-    def _value(self, series: int, rule: Rule) -> Value | None:
-        """Return the value a rule judges; None where the task has no such metric."""
-        values = self._quality.values(series, rule.window, only={rule.metric})
-        if rule.metric not in values and rule.window in self._settings.monitor.time_windows:
-            values = self._traffic.values(series, rule.window)
-        return values.get(rule.metric)
+    def _judged(self, series: int, due: list[Rule]) -> Iterator[tuple[Rule, Value]]:
+        """Yield the rules among those due that apply to a series, with the value each judges.
+
+        A window is read once for all of its rules; a metric that the task has not is left out.
+        """
+        rules = [rule for rule in due if self._applies(rule, series)]
+        wanted: dict[str, set[str]] = {}
+        for rule in rules:
+            wanted.setdefault(rule.window, set()).add(rule.metric)
+        found = {
+            window: self._quality.values(series, window, only=metrics) for window, metrics in wanted.items()
+        }
+        for rule in rules:
+            values = found[rule.window]
+            if rule.metric not in values and rule.window in self._settings.monitor.time_windows:
+                values = self._traffic.values(series, rule.window)
+            if rule.metric in values:
+                yield rule, values[rule.metric]
 
     def _baseline(self, series: int, rule: Rule) -> Baseline | None:
         """Return what a rule compares with: what moves with time where that is set and there is enough."""

@@ -11,11 +11,13 @@ The order of a step; every write replays harmlessly:
 Metric state goes out in pieces, the series that wait longest first; a piece is followed by a rest as long as
 the stage is busy: short when it is quiet, so that a label shows within a blink, long when it lags behind.
 Snapshots are stored one partition at a time, in turn, so that the other blocks wait for one alone.
+Drift, estimates and baselines go with a piece once a second, more often where not all of them fit.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -50,6 +52,8 @@ _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a jo
 _LINGER_SECONDS = 0.02
 _FLUSH_SECONDS = 5.0
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
+_WHOLE_SECONDS = 1.0  # from one piece with drift and estimates to the next, at most
+_WHOLE_REST = 6  # times what such a piece took, where more of them wait
 _PIECE_SECONDS = 0.02  # what a piece should take
 _PIECE_SERIES = (4, 512)  # at least and at most
 _RESTS = {"quiet": 1, "busy": 1, "behind": 19}  # times what the piece took
@@ -93,7 +97,8 @@ class MonitorStage:
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
         self._piece = 16  # series
-        self._published = self._saved = self._looked = clock()
+        self._published = self._saved = self._looked = self._whole = clock()
+        self._whole_rest = _WHOLE_SECONDS
         self._published_in = self._saved_in = 0.0  # seconds that the last one took
         self._consumer = join_group(Ownership(gained=self._gain, given_up=self._give_up, lost=self._lose))
 
@@ -182,26 +187,37 @@ class MonitorStage:
         Now and then write nothing of those that did not change: the store says then whether it lost writes.
         """
         started = self._clock()
-        changed = [
-            partition
-            for partition, owned in self._owned.items()
-            if partition in self._reports or owned.monitor.unreported()
-        ]
+        whole = started - self._whole >= self._whole_rest
+        changed = self._changed(whole)
+        if not changed:
+            whole, changed = True, self._changed(True)
         for partition in changed:
-            self._publish_of(partition, max(1, self._piece // len(changed)))
+            self._publish_of(partition, max(1, self._piece // len(changed)), whole)
         if started - self._looked >= self._settings.monitor.publish_seconds:
             for partition in self._owned.keys() - changed:
-                self._publish_of(partition, 1)
+                self._publish_of(partition, 0)
             self._looked = started
         self._published_in = self._clock() - started
+        if whole:
+            more = any(owned.monitor.unread() for owned in self._owned.values())
+            self._whole = started
+            self._whole_rest = min(_WHOLE_SECONDS, _WHOLE_REST * self._published_in if more else math.inf)
         if changed:
             fitting = self._piece * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
             least, most = _PIECE_SERIES
             self._piece = min(max(int(fitting), least), most)
 
-    def _publish_of(self, partition: int, limit: int) -> None:
+    def _changed(self, whole: bool) -> list[int]:
+        """Return the partitions that have something to publish."""
+        return [
+            partition
+            for partition, owned in self._owned.items()
+            if partition in self._reports or owned.monitor.unmeasured() or (whole and owned.monitor.unread())
+        ]
+
+    def _publish_of(self, partition: int, limit: int, whole: bool = True) -> None:
         owned = self._owned[partition]
-        report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report(limit)
+        report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report(limit, whole)
         self._store.add_members(keys.MODELS, report.models)
         if not self._store.publish(partition, owned.epoch, report.writes):
             raise TidegaugeError(f"partition {partition} has a newer owner")

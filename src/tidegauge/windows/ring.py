@@ -6,6 +6,7 @@ model what it has.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tidegauge.windows.columns import Runs, distinct, grown, smallest
 Hashes = NDArray[np.uint64]
 
 _PAGE = 32  # rows
+_AT_ONCE = 16  # series whose rows are gathered at once: they stay in a core's cache
 
 
 class RingTable:
@@ -66,6 +68,30 @@ class RingTable:
             return self._rows[0, :0]
         pages = self._pages[series, : -(-size // self._page)]
         return self._rows[pages].reshape(-1, self._rows.shape[2])[:size]
+
+    def sizes(self, series: Ints) -> Ints:
+        """Return how many rows the windows of series [n] hold."""
+        found = np.zeros(len(series), np.int64)
+        there = series < len(self._count)
+        found[there] = np.minimum(self._count[series[there]], self.capacity)
+        return found
+
+    def alike(self, series: Ints) -> Iterator[tuple[Ints, Floats, NDArray[np.bool_]]]:
+        """Yield which of the series [n], their rows [m, rows, columns], and which of these are in the window.
+
+        Series with about as many rows come together, and how far a series' rows are filled up with others
+        depends on it alone. Series without rows are left out.
+        """
+        sizes = self.sizes(series)
+        pages = -(-sizes // self._page)
+        room = np.minimum(1 << np.ceil(np.log2(np.maximum(pages, 1))).astype(np.int64), self._pages.shape[1])
+        for most in sorted(set(room[sizes > 0].tolist())):
+            which = np.flatnonzero((room == most) & (sizes > 0))
+            for start in range(0, len(which), _AT_ONCE):
+                part = which[start : start + _AT_ONCE]
+                rows = self._rows[self._pages[series[part], :most]]
+                rows = rows.reshape(len(part), -1, rows.shape[3])
+                yield part, rows, np.arange(rows.shape[1]) < sizes[part, None]
 
     def latest(self, series: int, count: int) -> Floats:
         """Return the last `count` rows [n, columns] in the window, or all there are, the newest last."""
