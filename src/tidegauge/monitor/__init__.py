@@ -63,7 +63,6 @@ class Monitor:
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
         self._unread: dict[int, None] = {}  # versions of which drift, estimates and baseline are to be told
-        self._told: dict[int, Any] = {}  # of versions: what drift had seen when it was told
         self._hours: dict[int, set[int]] = {}  # of a version's series: hours with new outcomes
 
     def observe(self, block: Block) -> list[Alert]:
@@ -99,8 +98,6 @@ class Monitor:
         """Carry out a request; return the alerts it calls for."""
         version = (request.model_id, request.model_version)
         every = self._roster.version_series(*version)
-        for series in every:
-            self._told.pop(series, None)
         if request.action == "silence":
             self._watch.silence(*version, request.until_ms or 0)
         elif request.action == "set_baseline":
@@ -229,7 +226,6 @@ class Monitor:
             self._estimates.adopt(series, file)
             self._carriers.rows.adopt(series)
             self._watch.adopt(series, file, at_run_time)
-            self._told.pop(series, None)
 
     def _new_rows(self, block: Block) -> Block:
         """Return the block without the rows that are known.
@@ -276,7 +272,7 @@ class Monitor:
             if fields:
                 fields[keys.UPDATED] = str(self._roster.watermark(series))
                 writes[keys.estimates_key(key.model_id, key.version)] = fields
-            self._add_drift(writes, series)
+            writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
             if carried := self._carriers.fields(series):
                 writes[keys.attribution_key(key.model_id, key.version)] = carried
             baselines = self._watch.watched(series).baselines.all()
@@ -308,15 +304,6 @@ class Monitor:
                 if named := self._traffic.named(told[place], window):
                     found[place] |= report.metric_fields(window, named)
         return found
-
-    def _add_drift(self, writes: Writes, series: int) -> None:
-        """Add what is known of a version's drift, where anything was counted since it was last told."""
-        errors = tuple((one.seen, one.changes) for one in self._watch.detectors(series))
-        seen = self._shift.seen(series), errors
-        if self._told.get(series) != seen:
-            self._told[series] = seen
-            key = self._roster.series[series]
-            writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
 
     def _drift(self, series: int) -> dict[str, str]:
         parts = [report.psi_fields(v.name, v.found, v.cell, v.baseline) for v in self._shift.verdicts(series)]

@@ -49,13 +49,11 @@ class Binned:
         self._first_ms: int | None = None  # the watermark of the first rows
         self._learned_from = settings.reference_rows  # rows before those that are counted
         self._ruler: Ruler | None = None
-        self.counted = 0  # rows since this was made or restored
 
     def add(
         self, layout: Layout, values: Floats, strings: tuple[str, ...], at_ms: Ints, watermark_ms: int
     ) -> None:
         """Take a matrix [rows, names]: into the sample as long as it has room, then into the panes."""
-        self.counted += len(values)
         self._first_ms = watermark_ms if self._first_ms is None else self._first_ms
         if self._sample is not None:
             room = self._sample.room

@@ -137,11 +137,6 @@ class Shift:
             if found is not None:
                 yield kind == PREDICTION, *found
 
-    def seen(self, series: int) -> tuple[int, ...]:
-        """Return numbers that differ once what is told of a version may: the pane, and the rows counted."""
-        kinds = self._kept.get(series, {})
-        return self._roster.watermark(series) // self._pane_ms, *(one.counted for one in kinds.values())
-
     def bins(self, series: int) -> FeatureBins | None:
         """Return the frozen bins of a version's features; None before the freeze."""
         binned = self._kept.get(series, {}).get(FEATURES)
