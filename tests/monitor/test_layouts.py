@@ -20,7 +20,6 @@ from tidegauge.config import Drift, Limits, Model, Rule, Settings
 from tidegauge.config import Monitor as MonitorSettings
 from tidegauge.errors import SnapshotError
 from tidegauge.monitor import Monitor, Report
-from tidegauge.records import Control
 
 FIRST_LAYOUT = Path(__file__).with_name("snapshot-1.msgpack.gz")
 NUMBER = re.compile(r"-?[0-9.]+(?:e-?[0-9]+)?")
@@ -139,18 +138,6 @@ def test_reports_in_pieces_tell_together_what_one_report_tells() -> None:
             found[key] = found.get(key, {}) | fields
         assert before - pieces.unreported() == min(2, before)
     assert found == whole.report().writes
-
-
-def test_drift_is_told_again_when_something_was_counted_or_asked_for() -> None:
-    monitor, key = Monitor(SETTINGS), "tg:drift:churn:v1"
-    for block in every():
-        monitor.observe(block)
-    assert key in monitor.report().writes
-    monitor._note_changed([0])
-    assert key not in monitor.report().writes
-    request = Control(action="set_baseline", model_id="churn", model_version="v1", metrics={"f1": 0.5})
-    monitor.control(request)
-    assert key in monitor.report().writes
 
 
 def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
