@@ -36,7 +36,7 @@ def features_share(pairs: bool) -> float:
     """Return the share of a version's features, and that of their pairs where `pairs` are watched too.
 
     >>> features_share(pairs=False), features_share(pairs=True)
-    (0.25, 0.125)
+    (0.2, 0.1)
     """
     return SHARES["features"] / (2 if pairs else 1)
 
