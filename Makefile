@@ -46,7 +46,7 @@ unit: $(DEV_READY) ## Tests that need no servers, doctests, and the coverage of 
 integration: $(DEV_READY) ## Tests on servers: SERVERS=embedded (default) or SERVERS=real
 	$(BIN)/pytest tests -m integration --servers=$(SERVERS) $(PYTEST_ARGS)
 
-faults: $(DEV_READY) ## Kill, stop, cut off and damage everything, on Apache Kafka and Redis: a quarter of an hour
+faults: $(DEV_READY) ## Kill, stop, cut off and damage everything, on Apache Kafka and Redis: ten minutes
 	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
 faults-long: $(DEV_READY) ## The same at random for an hour and at least 200 kills (FAULTS_ARGS="--seed 7")
