@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tidegauge.servers import KINDS, Kind, Servers, start
@@ -19,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="what `servers` are: from wheels, or Apache Kafka and Redis (Java 17, Maven, redis-server)",
     )
+
+
+def pytest_configure() -> None:
+    """Let no property fail for being slow: machines are shared."""
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
