@@ -185,7 +185,8 @@ class Reading:
         missing = refill.missing(self._window.applied())
         if missing or self._name != before:
             self._begin_refill(committed)
-        self._hold_back()
+        else:
+            self._hold_back()
         starts: dict[Partition, int | None] = {}
         for partition in partitions:
             found = committed.get(partition)
