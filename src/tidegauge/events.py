@@ -78,6 +78,7 @@ class Decoder:
         "_short_names",
         "features",
         "future_ms",
+        "id_bytes",
         "label_json",
         "message_bytes",
         "most_segments",
@@ -96,6 +97,7 @@ class Decoder:
         self.prediction_json: Final = JsonDecoder(Prediction)
         self.label_json: Final = JsonDecoder(Label)
         self.future_ms: Final = limits.future_seconds * 1_000
+        self.id_bytes: Final = limits.id_bytes
         self.short_id: Final = limits.id_bytes // _UTF8_BYTES
         self.most_segments: Final = limits.segments
         self.short_message: Final = min(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +27,7 @@ Message = TypeVar("Message", Prediction, Label)
 Values = Sequence[bytes | None]
 
 _NUMBERS = frozenset({int, float, NoneType})
+_AT_ONCE = 256  # messages read by one call, and again one by one where one of them cannot be read
 _WIDE_BYTES = 500  # of a message on average, from which on features are read by layouts: some 20 of them
 
 
@@ -58,15 +60,15 @@ class Intake(Generic[Message]):
 def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Prediction]:
     """Return the predictions in messages [n] of records with these times [n]."""
     exact = decoder.prediction_record
-    sizes = _lengths([value or b"" for value in values])
+    sizes = sizes_of(values)
     if sizes.sum() > _WIDE_BYTES * len(sizes):
-        taken = _read(decoder.sent_json.decode, exact, values, decoder.message_bytes)
+        taken = _read(decoder.sent_json.decode, exact, values, sizes, decoder.message_bytes)
         _read_features(taken, decoder, values, sizes)
     else:
-        taken = _read(decoder.prediction_json.decode, exact, values, decoder.short_message)
-    segments = _lengths(event.segments for event in taken.events)
+        taken = _read(decoder.prediction_json.decode, exact, values, sizes, decoder.short_message)
+    segments = _lengths([event.segments for event in taken.events])
     many = np.flatnonzero(segments > decoder.most_segments).tolist()
-    _look_closer(taken, exact, values, [*_long_ids(decoder, Prediction, taken.events), *many])
+    _look_closer(taken, exact, values, [*_long_ids(decoder, Prediction, taken, sizes), *many])
     times = [event.predicted_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, PREDICTED_AT)
     return taken
@@ -75,29 +77,63 @@ def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Inta
 def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Label]:
     """Return the labels in messages [n] of records with these times [n]."""
     exact = decoder.label_record
-    taken = _read(decoder.label_json.decode, exact, values, decoder.short_message)
-    _look_closer(taken, exact, values, _long_ids(decoder, Label, taken.events))
+    sizes = sizes_of(values)
+    taken = _read(decoder.label_json.decode, exact, values, sizes, decoder.short_message)
+    _look_closer(taken, exact, values, _long_ids(decoder, Label, taken, sizes))
     times = [event.labelled_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, LABELLED_AT)
     return taken
 
 
+def sizes_of(values: Values) -> Ints:
+    """Return the bytes of messages [n]; 0 where there is no value."""
+    return _lengths([value or b"" for value in values])
+
+
 def _read(
-    decode: Callable[[bytes], Message], exact: Callable[[bytes | None], Message], values: Values, most: int
+    decode: Callable[[bytes], Message],
+    exact: Callable[[bytes | None], Message],
+    values: Values,
+    sizes: Ints,
+    most: int,
 ) -> Intake[Message]:
     """Return what the messages say; of those of at most so many bytes, all that their types allow."""
-    places, events, rejected = [], [], {}
-    for place, value in enumerate(values):
-        try:
-            event = decode(value) if value and len(value) <= most else exact(value)
-        except UNREADABLE:
-            rejected[place] = _reason(exact, value)
-        except Rejected as reason:
-            rejected[place] = reason
-        else:
-            places.append(place)
-            events.append(event)
+    plain = (sizes > 0) & (sizes <= most)
+    places: list[int] = []
+    events: list[Message] = []
+    rejected: dict[int, Rejected] = {}
+    for start in range(0, len(values), _AT_ONCE):
+        chunk = range(len(values))[start : start + _AT_ONCE]
+        read = _all(decode, values[start : chunk.stop]) if plain[start : chunk.stop].all() else None
+        if read is not None:
+            places += chunk
+            events += read
+            continue
+        for place in chunk:
+            try:
+                event = _one(decode if plain[place] else exact, exact, values[place])
+            except Rejected as reason:
+                rejected[place] = reason
+            else:
+                places.append(place)
+                events.append(event)
     return Intake(np.array(places, np.int64), events, np.zeros(len(places), np.int64), rejected)
+
+
+def _all(decode: Callable[[Any], Message], values: Values) -> list[Message] | None:
+    """Return what all of the messages say, None where one of them cannot be read."""
+    try:
+        return list(map(decode, values))
+    except UNREADABLE:
+        return None
+
+
+def _one(decode: Callable[[Any], Message], exact: Callable[[Any], Message], value: bytes | None) -> Message:
+    """Return what a message says, or raise Rejected."""
+    try:
+        return decode(value)
+    except UNREADABLE:
+        raise _reason(exact, value) from None
 
 
 def _read_features(taken: Intake[Prediction], decoder: Decoder, values: Values, sizes: Ints) -> None:
@@ -122,11 +158,13 @@ def _reason(exact: Callable[[bytes | None], Any], value: bytes | None) -> Reject
     raise AssertionError("the decoder reads what its own types do not allow")
 
 
-def _long_ids(decoder: Decoder, shape: type[Any], events: Sequence[Any]) -> list[int]:
-    """Return the indices of events with an id that may be too long."""
+def _long_ids(decoder: Decoder, shape: type[Message], taken: Intake[Message], sizes: Ints) -> list[int]:
+    """Return the indices of events with an id that may be too long; a short message has none."""
+    if not (sizes[taken.places] > decoder.id_bytes).any():
+        return []
     found: list[int] = []
     for name in IDS[shape]:
-        lengths = _lengths([getattr(event, name) or "" for event in events])
+        lengths = _lengths([each or "" for each in map(attrgetter(name), taken.events)])
         found += np.flatnonzero(lengths > decoder.short_id).tolist()
     return found
 

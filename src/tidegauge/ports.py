@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
+import numpy as np
+
+from tidegauge.block import Ints
 from tidegauge.join import Arrival, Orphan, Resolution, Side
 
 Answer = TypeVar("Answer")
@@ -22,6 +26,72 @@ class Record(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Records(Sequence[Record]):
+    """Columns [n] of `Record`: a firehose makes no tuple for each.
+
+    >>> records = Records.of([Record("labels", 1, 7, -1, None, b"{}"), Record("labels", 0, 3, -1, None, b"")])
+    >>> records.ends(), records[0].offset, len(records[1:])
+    ({('labels', 1): 8, ('labels', 0): 4}, 7, 1)
+    """
+
+    sources: Sequence[Partition]
+    source: Ints  # [n] places in sources
+    offsets: Ints  # [n]
+    timestamps_ms: Ints  # [n]
+    keys: Sequence[bytes | None]  # [n]
+    values: Sequence[bytes | None]  # [n]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Records:
+        """Return the columns of records, whatever they come in."""
+        if isinstance(records, Records):
+            return records
+        columns: Any = list(zip(*records, strict=True)) or [()] * len(Record._fields)
+        return cls.of_columns(*columns)
+
+    @classmethod
+    def of_columns(
+        cls,
+        topics: Sequence[str],
+        partitions: Sequence[int],
+        offsets: Sequence[int],
+        timestamps_ms: Sequence[int],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+    ) -> Records:
+        """Return the records whose fields [n] these are."""
+        pairs = list(zip(topics, partitions, strict=True))
+        numbers = {source: number for number, source in enumerate(dict.fromkeys(pairs))}
+        source = np.fromiter(map(numbers.__getitem__, pairs), np.int64, len(pairs))
+        at = np.array(offsets, np.int64), np.array(timestamps_ms, np.int64)
+        return cls(list(numbers), source, *at, keys, values)
+
+    def ends(self) -> dict[Partition, int]:
+        """Return the next offset to read of every partition among the records."""
+        ends = np.zeros(len(self.sources), np.int64)
+        np.maximum.at(ends, self.source, self.offsets + 1)
+        return {self.sources[number]: int(ends[number]) for number in np.unique(self.source).tolist()}
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Records: ...
+    def __getitem__(self, place: int | slice) -> Record | Records:
+        if isinstance(place, slice):
+            parts: Any = (
+                column[place]
+                for column in (self.source, self.offsets, self.timestamps_ms, self.keys, self.values)
+            )
+            return Records(self.sources, *parts)
+        topic, partition = self.sources[self.source[place]]
+        numbers = int(self.offsets[place]), int(self.timestamps_ms[place])
+        return Record(topic, partition, *numbers, self.keys[place], self.values[place])
 
 
 class Ownership(NamedTuple):
@@ -53,7 +123,7 @@ class Committed(NamedTuple):
 class Consumer(Protocol):
     """A member of a consumer group: see `adapters.kafka.BatchConsumer`."""
 
-    def take(self, count: int, seconds: float) -> list[Record]: ...
+    def take(self, count: int, seconds: float) -> Sequence[Record]: ...
     def rest(self, seconds: float) -> None: ...
     def seek(self, partition: Partition, offset: int) -> None: ...
     def end_offset(self, partition: Partition) -> int | None: ...
@@ -108,8 +178,3 @@ class Patience(Protocol):
 
 
 JoinGroup = Callable[[Ownership], Consumer]  # becomes a member of a group, with these callbacks
-
-
-def ends(records: Iterable[Record]) -> dict[Partition, int]:
-    """Return the next offset to read of every partition among the records."""
-    return {(record.topic, record.partition): record.offset + 1 for record in records}

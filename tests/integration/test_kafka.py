@@ -10,7 +10,7 @@ import pytest
 from tidegauge.adapters.kafka import BatchConsumer, RowProducer
 from tidegauge.config import Kafka, Settings
 from tidegauge.errors import Unavailable
-from tidegauge.ports import Committed, Ownership, Partition, Record, ends
+from tidegauge.ports import Committed, Ownership, Partition, Record, Records
 from tidegauge.servers import Kind
 from tidegauge.servers.ports import free_port
 
@@ -60,7 +60,7 @@ def test_what_was_committed_is_not_read_again_and_what_was_not_is(
     first = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
     records = taken(first, 3)
     assert [record.value for record in records] == [b"a", b"b", b"c"]
-    first.commit({each: Committed(offset) for each, offset in ends(records[:2]).items()})
+    first.commit({each: Committed(offset) for each, offset in Records.of(records[:2]).ends().items()})
     first.close()
     second = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
     assert [record.value for record in taken(second, 1)] == [b"c"]

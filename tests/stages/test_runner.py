@@ -96,7 +96,7 @@ def test_a_defect_stops_the_worker_instead_of_looping() -> None:
         service = StageService("test", lambda patience: stage)
         await service.start()
         await until(lambda: service.crashed)
-        assert not service.alive()
+        await until(lambda: not service.alive())
         await service.stop()
         return service.crash_reason
 

@@ -8,7 +8,7 @@ client forgets there which call it is in, and a second callback of that call abo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -23,7 +23,7 @@ from confluent_kafka import (
 
 from tidegauge.config import Kafka
 from tidegauge.errors import DeliveryFailed, TidegaugeError, Unavailable
-from tidegauge.ports import Committed, Ownership, Partition, Record
+from tidegauge.ports import Committed, Ownership, Partition, Records
 
 # After an outage: as soon again as a group's session ends, not after the minute of the client's defaults.
 _CONNECTION = {
@@ -76,7 +76,7 @@ class BatchConsumer:
 
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
-        self._held: list[Record] = []  # came while resting
+        self._held: list[Message] = []  # came while resting
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -92,7 +92,7 @@ class BatchConsumer:
         )
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._give_up, on_lost=self._lose)
 
-    def take(self, count: int, seconds: float) -> list[Record]:
+    def take(self, count: int, seconds: float) -> Records:
         """Return up to `count` records: what is there, and what comes in the next few ms.
 
         Where nothing is there it waits no longer than `seconds`. So a batch grows with the load alone.
@@ -100,9 +100,10 @@ class BatchConsumer:
         """
         if self._held:
             held, self._held = self._held, []
-            return held
+            return _records(held)
         first = self._consume(1, seconds)
-        return first + self._consume(count - 1, _GATHER_SECONDS) if first and count > 1 else first
+        more = self._consume(count - 1, _GATHER_SECONDS) if first and count > 1 else []
+        return _records([*first, *more])
 
     def rest(self, seconds: float) -> None:
         """Wait, and stay a member of the group without reading on."""
@@ -113,7 +114,7 @@ class BatchConsumer:
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Read an owned partition from this offset on."""
-        self._held = [record for record in self._held if (record.topic, record.partition) != partition]
+        self._held = [each for each in self._held if (each.topic(), each.partition()) != partition]
         try:
             self._consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
@@ -175,12 +176,15 @@ class BatchConsumer:
         """Give up the partitions and leave the group."""
         self._consumer.close()
 
-    def _consume(self, count: int, seconds: float) -> list[Record]:
+    def _consume(self, count: int, seconds: float) -> list[Message]:
         try:
             messages = self._consumer.consume(count, seconds)
         except KafkaException as error:
             raise _translated(error) from error
-        return [_record(message) for message in messages if _is_data(message)]
+        errors = [message.error() for message in messages]
+        if errors.count(None) == len(errors):
+            return messages
+        return [message for message in messages if _is_data(message)]
 
     def _gain(self, consumer: Consumer, gained: list[TopicPartition]) -> None:
         starts = self._ownership.gained([(each.topic, each.partition) for each in gained])
@@ -269,16 +273,17 @@ def _membership(settings: Kafka) -> dict[str, str | int]:
     }
 
 
-def _record(message: Message) -> Record:
-    kind, timestamp_ms = message.timestamp()
-    return Record(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-        message.key(),
-        message.value(),
+def _records(messages: Sequence[Message]) -> Records:
+    times: list[Any] = [message.timestamp() for message in messages]
+    columns: tuple[Any, ...] = (
+        [message.topic() for message in messages],
+        [message.partition() for message in messages],
+        [message.offset() for message in messages],
+        [-1 if kind == TIMESTAMP_NOT_AVAILABLE else time_ms for kind, time_ms in times],
+        [message.key() for message in messages],
+        [message.value() for message in messages],
     )
+    return Records.of_columns(*columns)
 
 
 def _is_data(message: Message) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,10 @@ from tidegauge.join import (
     pack_labels,
     unpack_context,
 )
-from tidegauge.ports import Partition, Record
+from tidegauge.ports import Partition, Record, Records
 from tidegauge.records import Label, Prediction
+
+Item = TypeVar("Item")
 
 _MOST_CONTEXTS = 100_000  # remembered; beyond it all are learnt anew
 
@@ -133,9 +135,7 @@ class Contexts:
 class Batch(NamedTuple):
     """Records [n] of both topics, decoded."""
 
-    records: Sequence[Record]
-    sources: list[Partition]
-    source: Ints  # [n] places in sources
+    records: Records
     predictions: Intake[Prediction]
     contexts: Ints  # [predictions] numbers of their contexts
     answers: Answers  # [predictions]
@@ -145,20 +145,18 @@ class Batch(NamedTuple):
 
     def reached(self) -> dict[Partition, int | None]:
         """Return the newest time of each source, None where every event of it was rejected."""
-        used, at_ms = ~self.arrivals.rejected, self.arrivals.at_ms
-        reached: dict[Partition, int | None] = {}
-        for number, source in enumerate(self.sources):
-            times = at_ms[used & (self.source == number)]
-            reached[source] = int(times.max()) if len(times) else None
-        return reached
+        newest = np.full(len(self.records.sources), -1)
+        used = ~self.arrivals.rejected
+        np.maximum.at(newest, self.records.source[used], self.arrivals.at_ms[used])
+        there = zip(self.records.sources, newest.tolist(), strict=True)
+        return {source: at_ms if at_ms >= 0 else None for source, at_ms in there}
 
 
-def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:
+def decoded(records: Iterable[Record], sides: dict[str, Side], decoder: Decoder, contexts: Contexts) -> Batch:
     """Return the records [n], decoded."""
-    topics, partitions, offsets, times, _, values = zip(*records, strict=True) if records else ((),) * 6
-    sources, source = _sources(topics, partitions)
-    times_ms = np.array(times, np.int64)
-    side = np.array([sides[topic] for topic, _ in sources], np.uint8)[source]
+    records = Records.of(records)
+    values, times_ms = records.values, records.timestamps_ms
+    side = np.array([sides[topic] for topic, _ in records.sources], np.uint8)[records.source]
     of_predictions, of_labels = (np.flatnonzero(side == each) for each in Side)
 
     predictions = intake.predictions(decoder, _at(values, of_predictions), times_ms[of_predictions])
@@ -171,34 +169,34 @@ def decoded(records: Sequence[Record], sides: dict[str, Side], decoder: Decoder,
     labels.move(of_labels)
 
     count = len(records)
-    names, payloads = [""] * count, [b""] * count
     at_ms, rejected = np.zeros(count, np.int64), np.ones(count, np.bool_)
-    both: tuple[tuple[Intake[Any], list[bytes]], ...] = (
-        (predictions, pack_heads(found)),
-        (labels, _packed_labels(labels.events)),
-    )
-    for taken, packed in both:
-        for place, event, payload in zip(taken.places.tolist(), taken.events, packed, strict=True):
-            names[place], payloads[place] = event.prediction_id, payload
+    both: tuple[Intake[Any], ...] = predictions, labels
+    for taken in both:
         at_ms[taken.places], rejected[taken.places] = taken.at_ms, False
+    places = [taken.places for taken in both]
+    names = _placed(count, "", places, [[event.prediction_id for event in taken.events] for taken in both])
+    payloads = _placed(count, b"", places, [pack_heads(found), _packed_labels(labels.events)])
     apart = np.ones(len(numbers), np.bool_)  # from their contexts
     apart[list(found.special)] = False
     of_arrivals = np.full(count, -1)
     of_arrivals[predictions.places[apart]] = numbers[apart]
-    columns = np.array(partitions, np.int64), np.array(offsets, np.int64), at_ms
+    partitions = np.array([partition for _, partition in records.sources], np.int64)[records.source]
+    columns = partitions, records.offsets, at_ms
     arrivals = Arrivals(
         side, keys_of(names), *columns, payloads, names, rejected, of_arrivals, contexts.packed
     )
     reasons = predictions.rejected | labels.rejected
-    sizes = np.array([len(value or b"") for value in values], np.int64)
-    return Batch(records, sources, source, predictions, numbers, found, arrivals, sizes, reasons)
+    sizes = intake.sizes_of(values)
+    return Batch(records, predictions, numbers, found, arrivals, sizes, reasons)
 
 
-def _sources(topics: Sequence[str], partitions: Sequence[int]) -> tuple[list[Partition], Ints]:
-    """Return the sources there are, and which of them each record [n] comes from."""
-    pairs = list(zip(topics, partitions, strict=True))
-    numbers = {source: number for number, source in enumerate(dict.fromkeys(pairs))}
-    return list(numbers), np.fromiter(map(numbers.__getitem__, pairs), np.int64, len(pairs))
+def _placed(count: int, nothing: Item, places: Sequence[Ints], parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Return a list of `count` in which the items of each part stand at its places."""
+    column = np.full(count, nothing, object)
+    for at, part in zip(places, parts, strict=True):
+        column[at] = part
+    found: list[Item] = column.tolist()
+    return found
 
 
 def _at(values: Sequence[bytes | None], places: Ints) -> Sequence[bytes | None]:

@@ -34,7 +34,7 @@ from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError, Unavailable, WentBack
 from tidegauge.events import Decoder
 from tidegauge.join import Resolution, Resolutions, Side
-from tidegauge.ports import Applying, JoinGroup, Partition, Patience, Producer, Record, Store, Window
+from tidegauge.ports import Applying, JoinGroup, Partition, Patience, Producer, Records, Store, Window
 from tidegauge.records import DeadLetter
 from tidegauge.stages.batch import Batch, Contexts, decoded
 from tidegauge.stages.reading import Reading
@@ -94,7 +94,7 @@ class JoinStage:
             self._keep(self._reading.look_again)
             return 0
 
-    def _work(self, records: list[Record]) -> int:
+    def _work(self, records: Records) -> int:
         self._keep(self._reading.begin)
         self._contexts.begin()
         reached: dict[Partition, int | None] = {}
@@ -131,7 +131,7 @@ class JoinStage:
         """Return what a call to a server returns, and hold still while the server is away."""
         return self._patience.keep(call, self._reading.consumer.rest)
 
-    def _decode(self, records: list[Record]) -> Batch:
+    def _decode(self, records: Records) -> Batch:
         return decoded(records, self._sides, self._decoder, self._contexts)
 
     def _admit(self, model_id: str, version: str) -> None:
@@ -150,7 +150,7 @@ class JoinStage:
             self._store.add_members(VERSIONS_KEY, self._new_versions)
             self._new_versions.clear()
 
-    def _resolved(self, records: list[Record]) -> Generator[Resolved, None, None]:
+    def _resolved(self, records: Records) -> Generator[Resolved, None, None]:
         """Yield the parts of a batch, resolved; while one waits for the window the next is decoded."""
         size = max(self._settings.join.batch // _PARTS, 1)
         under_way: list[tuple[Batch, Applying]] = []  # one at most
@@ -158,7 +158,7 @@ class JoinStage:
             for start in range(0, len(records), size):
                 batch = self._decode(records[start : start + size])
                 self._keep(self._remember_versions)
-                self._keep(partial(self._reading.wake, batch.sources))
+                self._keep(partial(self._reading.wake, batch.records.sources))
                 ended = [self._ended(*under_way.pop()) for _ in under_way[:]]
                 self._reading.hold()
                 under_way.append((batch, self._window.begin(batch.arrivals, self._reading.watermark_ms)))
@@ -185,8 +185,8 @@ class JoinStage:
 
     def _judged(self, batch: Batch, resolutions: Sequence[Resolution]) -> Resolved:
         found = Resolutions.of(resolutions)
-        until = np.array([self._reading.again_until(source) for source in batch.sources], np.int64)
-        again = (batch.arrivals.offsets < until[batch.source]) & ~found.replayed
+        until = np.array([self._reading.again_until(source) for source in batch.records.sources], np.int64)
+        again = (batch.arrivals.offsets < until[batch.records.source]) & ~found.replayed
         return Resolved(batch, found, again)
 
     def _send_blocks(self, resolved: Resolved) -> None:
@@ -212,7 +212,7 @@ class JoinStage:
             self._store.write({keys.JOIN: {name: str(count) for name, count in counters.items()}})
             self._published = now
 
-    def _give_again(self, refill: Refill, records: list[Record]) -> None:
+    def _give_again(self, refill: Refill, records: Records) -> None:
         """Apply what is below the committed offsets and lacking; go on when nobody lacks anything."""
         if refill is not self._reading.refill:  # another loss
             return
@@ -224,7 +224,7 @@ class JoinStage:
         elif began is refill.turn:
             self._apply_again(refill, wanted)
 
-    def _apply_again(self, refill: Refill, records: list[Record]) -> None:
+    def _apply_again(self, refill: Refill, records: Records) -> None:
         self._contexts.begin()
         batch = self._decode(records)
         self._remember_versions()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tidegauge.config import Join
 from tidegauge.errors import Unavailable, WentBack
 from tidegauge.join import Side
-from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Record, Window, ends
+from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Records, Window
 from tidegauge.stages.refill import Refill
 
 
@@ -73,10 +73,10 @@ class Reading:
         self.watermark_ms = window.watermark({})
         self.consumer = join_group(Ownership(gained=self._gain, given_up=self._drop, lost=self._drop))
 
-    def take(self) -> list[Record]:
+    def take(self) -> Records:
         """Return the next records, and remember under which name of the window they came."""
         self._taken_under = self._name
-        return self.consumer.take(self._batch, self._linger_seconds)
+        return Records.of(self.consumer.take(self._batch, self._linger_seconds))
 
     def again_until(self, partition: Partition) -> int:
         """Return the offset below which a monitor must know the rows of an event by what they say.
@@ -105,10 +105,10 @@ class Reading:
         if self._taken_under != self._name:
             raise WentBack("the window was lost while a batch was on its way")
 
-    def done(self, records: list[Record]) -> None:
+    def done(self, records: Records) -> None:
         """Note what is delivered. Raises WentBack where its window has been lost meanwhile."""
         self.hold()
-        for partition, offset in ends(records).items():
+        for partition, offset in records.ends().items():
             if partition in self._next:
                 self._next[partition] = self._to_commit[partition] = offset
 

@@ -9,10 +9,10 @@ so "below the committed offset" always means "delivered", also for a loss during
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tidegauge.join import Arrival, Resolution, Side
-from tidegauge.ports import Partition, Record
+from tidegauge.ports import Partition, Record, Records
 
 Applied = Mapping[tuple[Side, int], int]  # side, partition -> offset
 
@@ -56,7 +56,7 @@ class Refill:
         predictions = {each: at for each, at in lacking.items() if self._side(each) is Side.PREDICTION}
         return predictions or lacking
 
-    def wanted(self, records: list[Record], missing: Mapping[Partition, int]) -> list[Record]:
+    def wanted(self, records: Iterable[Record], missing: Mapping[Partition, int]) -> Records:
         """Return the records to apply now; the others are noted, to be read again afterwards."""
         kept = []
         for record in records:
@@ -65,7 +65,7 @@ class Refill:
                 kept.append(record)
             else:
                 self.resumes.setdefault(partition, record.offset)
-        return kept
+        return Records.of(kept)
 
     def remaining(self, arrival: Arrival, resolution: Resolution) -> Resolution:
         """Return what is to be emitted for an event applied again: an outcome that may not be settled."""

@@ -105,7 +105,9 @@ class Rows:
         texts, segments = Dictionary(), _Segments()
         of_predictions = self._predictions(predictions, texts, segments)
         of_outcomes = self._outcome_rows(outcomes, texts, segments)
-        return Block(tuple(texts), tuple(segments), tuple(self._batch.sources), of_predictions, of_outcomes)
+        return Block(
+            tuple(texts), tuple(segments), tuple(self._batch.records.sources), of_predictions, of_outcomes
+        )
 
     def _predictions(self, rows: Ints, texts: Dictionary, segments: _Segments) -> PredictionRows:
         taken = self._batch.predictions
@@ -145,7 +147,7 @@ class Rows:
         version, of_version = np.unique(every.version[contexts], return_inverse=True)
         segment, of_segment = np.unique(every.segment[contexts], return_inverse=True)
         return {
-            "source": self._batch.source[places].astype(np.int32),
+            "source": self._batch.records.source[places].astype(np.int32),
             "offset": arrivals.offsets[places],
             "model": texts.codes(models)[place],
             "version": texts.codes([every.versions[number] for number in version.tolist()])[of_version],
