@@ -10,6 +10,8 @@ FUZZ_ARGS ?=
 FAULTS_ARGS ?=
 BENCH_ARGS ?=
 QUICK ?=
+# processes of the unit tests
+JOBS ?= auto
 
 # A stamp for each set of extras: nothing is installed again until pyproject.toml changes.
 DEMO_READY := $(VENV)/.ready-demo
@@ -40,7 +42,7 @@ contracts: $(DEV_READY) ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(DEV_READY) ## Tests that need no servers, doctests, and the coverage of the pure core
-	$(BIN)/pytest tests src --doctest-modules -m "not integration" \
+	$(BIN)/pytest tests src --doctest-modules -m "not integration" -n $(JOBS) \
 	  --cov --cov-report=term $(PYTEST_ARGS)
 
 integration: $(DEV_READY) ## Tests on servers: SERVERS=embedded (default) or SERVERS=real

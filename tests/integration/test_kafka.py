@@ -67,6 +67,26 @@ def test_what_was_committed_is_not_read_again_and_what_was_not_is(
     second.close()
 
 
+def test_what_is_fetched_ahead_comes_with_the_next_take_unless_a_seek_lets_go_of_it(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic()
+    sent(settings, topic, [b"a", b"b", b"c", b"d"])
+    consumer = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
+    until = time.monotonic() + WAIT_SECONDS
+    first: list[Record] = []
+    while not first and time.monotonic() < until:
+        first += consumer.take(1, 0.1)
+    consumer.ahead(2)
+    consumer.ahead(2)
+    assert [record.value for record in first] == [b"a"]
+    assert [record.value for record in consumer.take(2, 0.0)] == [b"b", b"c"]
+    consumer.ahead(1)
+    consumer.seek((topic, 0), 1)
+    assert [record.value for record in taken(consumer, 3)] == [b"b", b"c", b"d"]
+    consumer.close()
+
+
 def test_an_owner_may_start_elsewhere_than_the_group_left_off(
     settings: Settings, new_topic: Callable[..., str], kind: Kind
 ) -> None:

@@ -34,6 +34,10 @@ class Group:
     def take(self, count: int, seconds: float) -> list[Record]:
         return []
 
+    def ahead(self, count: int) -> None: ...
+
+    def seek(self, partition: Partition, offset: int) -> None: ...
+
     def bounds(self, partition: Partition) -> tuple[int, int]:
         return 0, 0
 
@@ -57,5 +61,10 @@ def test_a_batch_is_given_up_when_a_rebalance_finds_another_window() -> None:
     for call in (reading.hold, lambda: reading.done([])):
         with pytest.raises(WentBack):
             call()
+    reading.take()
+    with pytest.raises(WentBack):  # what was committed may be lacking still
+        reading.hold()
+    assert reading.refill is not None
+    reading.go_on(reading.refill)
     reading.take()
     reading.hold()

@@ -76,7 +76,7 @@ class BatchConsumer:
 
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
-        self._held: list[Message] = []  # came while resting
+        self._held: list[Message] = []  # for the next take
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -98,23 +98,28 @@ class BatchConsumer:
         Where nothing is there it waits no longer than `seconds`. So a batch grows with the load alone.
         Raises Unavailable where the broker reports an error that stops reading.
         """
+        gather_seconds = 0.0 if self._held else _GATHER_SECONDS
+        if not self._held:
+            self._hold(1, seconds)
         if self._held:
-            held, self._held = self._held, []
-            return _records(held)
-        first = self._consume(1, seconds)
-        more = self._consume(count - 1, _GATHER_SECONDS) if first and count > 1 else []
-        return _records([*first, *more])
+            self._hold(count - len(self._held), gather_seconds)
+        held, self._held = self._held, []
+        return _records(held)
+
+    def ahead(self, count: int) -> None:
+        """Fetch what is there for the next `take`, up to `count` records; partitions may come and go."""
+        self._hold(count - len(self._held), 0.0)
 
     def rest(self, seconds: float) -> None:
         """Wait, and stay a member of the group without reading on."""
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
-        self._held += self._consume(1, seconds)  # of a partition that was gained meanwhile
+        self._hold(1, seconds)  # of a partition that was gained meanwhile
         self._consumer.resume(self._consumer.assignment())
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Read an owned partition from this offset on."""
-        self._held = [each for each in self._held if (each.topic(), each.partition()) != partition]
+        self._let_go([partition])
         try:
             self._consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
@@ -176,6 +181,14 @@ class BatchConsumer:
         """Give up the partitions and leave the group."""
         self._consumer.close()
 
+    def _hold(self, count: int, seconds: float) -> None:
+        came = self._consume(count, seconds) if count > 0 else []  # its callbacks may let go of some
+        self._held += came
+
+    def _let_go(self, partitions: Sequence[Partition]) -> None:
+        gone = frozenset(partitions)
+        self._held = [each for each in self._held if (each.topic(), each.partition()) not in gone]
+
     def _consume(self, count: int, seconds: float) -> list[Message]:
         try:
             messages = self._consumer.consume(count, seconds)
@@ -196,11 +209,15 @@ class BatchConsumer:
         consumer.resume(gained)  # a partition that was lost while this member rested is still paused
 
     def _give_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        self._ownership.given_up([(each.topic, each.partition) for each in given])
+        partitions = [(each.topic, each.partition) for each in given]
+        self._let_go(partitions)
+        self._ownership.given_up(partitions)
         consumer.incremental_unassign(given)
 
     def _lose(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
-        self._ownership.lost([(each.topic, each.partition) for each in lost])
+        partitions = [(each.topic, each.partition) for each in lost]
+        self._let_go(partitions)
+        self._ownership.lost(partitions)
         consumer.incremental_unassign(lost)
 
 

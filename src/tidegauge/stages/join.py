@@ -11,7 +11,7 @@ The order of a step; every write replays harmlessly:
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
 A full batch goes through 2 to 5 in two parts: while Redis works on one, the other is decoded or put into
-blocks.
+blocks, and the next batch is fetched.
 
 Where the window may have lost writes (a restart, a failover) it refuses every call (`reading.py`). Then the
 stage gives it again what was committed before it goes on.
@@ -151,7 +151,10 @@ class JoinStage:
             self._new_versions.clear()
 
     def _resolved(self, records: Records) -> Generator[Resolved, None, None]:
-        """Yield the parts of a batch, resolved; while one waits for the window the next is decoded."""
+        """Yield the parts of a batch, resolved; while one waits for the window the next is decoded.
+
+        With the last part of a full batch the next batch is fetched.
+        """
         size = max(self._settings.join.batch // _PARTS, 1)
         under_way: list[tuple[Batch, Applying]] = []  # one at most
         try:
@@ -163,6 +166,8 @@ class JoinStage:
                 self._reading.hold()
                 under_way.append((batch, self._window.begin(batch.arrivals, self._reading.watermark_ms)))
                 yield from ended
+            if len(records) >= self._settings.join.batch:  # there is more
+                self._keep(self._reading.ahead)
             while under_way:
                 yield self._ended(*under_way.pop())
         finally:

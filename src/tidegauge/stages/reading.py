@@ -78,6 +78,10 @@ class Reading:
         self._taken_under = self._name
         return Records.of(self.consumer.take(self._batch, self._linger_seconds))
 
+    def ahead(self) -> None:
+        """Fetch the next batch while Redis works on this one; partitions may come and go, see `hold`."""
+        self.consumer.ahead(self._batch)
+
     def again_until(self, partition: Partition) -> int:
         """Return the offset below which a monitor must know the rows of an event by what they say.
 
@@ -97,12 +101,12 @@ class Reading:
         self._unread.clear()
 
     def hold(self) -> None:
-        """Raise WentBack where the window has another name than when the batch was taken.
+        """Raise WentBack where the window has another name than when the batch was taken, or lacks something.
 
         A rebalance during an outage may have recognised it anew: it lacks what was committed, perhaps, and
         nothing of the batch may enter it.
         """
-        if self._taken_under != self._name:
+        if self._taken_under != self._name or self.refill is not None:
             raise WentBack("the window was lost while a batch was on its way")
 
     def done(self, records: Records) -> None:
