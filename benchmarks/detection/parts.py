@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.detection import calibration, costs, curves, errors, features, pairs, peers
+from benchmarks.detection import calibration, costs, curves, errors, features, flights, pairs, peers
 from benchmarks.detection.tables import table
 from tidegauge.drift.error_baseline import Terms
 
@@ -30,6 +30,7 @@ BASELINES = (
 SEED = 1
 REFERENCES = (5_000, 50_000)  # rows; the last is what the last line speaks of
 RUNS = 15
+FLIGHT_SEEDS = (1, 2, 3)
 PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE, PAIR_RUNS = 25, 400, 200.0, 20  # patience in steps
 
 
@@ -168,6 +169,47 @@ def pair_drift(_figures: Path | None) -> Figures:
     return {}
 
 
+def late_labels(_figures: Path | None) -> Figures:
+    """Are labels of easy cases, which come first, taken for a shift?"""
+    rows = flights.flown()
+    head = (
+        "flights",
+        "order",
+        "detector",
+        "labels used",
+        "alarms",
+        "hours until 10 % flipped labels are found",
+    )
+    streams = {
+        "as they were": [rows],
+        "in random order": [flights.in_random_order(rows, seed) for seed in FLIGHT_SEEDS],
+        f"in random order, {flights.DENSER} times as dense": [
+            flights.in_random_order(rows, seed, flights.DENSER) for seed in FLIGHT_SEEDS
+        ],
+    }
+    told: list[tuple[object, ...]] = []
+    for name, every in streams.items():
+        runs = [flights.measured(one, SEED) for one in every]
+        for same in zip(*runs, strict=True):
+            order, detector, _ = same[0]
+            used = _share(float(np.mean([one.used for _, _, one in same])))
+            alarms = float(np.mean([one.healthy for _, _, one in same]))
+            hours = _rows(float(np.median([one.hours for _, _, one in same])))
+            told.append((name, order, detector, used, alarms, hours))
+    table(
+        f"{len(rows.error)} flights of ten months, {flights.PROMISED} outcomes promised, "
+        f"label age {flights.label_age(rows)} s",
+        head,
+        told,
+    )
+    table(
+        f"Mean error of labels that came within {flights.FIRST_HOURS} h, and of all; hours that labels take",
+        ("early", "all", "median", f"{flights.AGE_QUANTILE:.0%}"),
+        [(*(f"{error:.3f}" for error in flights.early(rows)), *flights.delays(rows))],
+    )
+    return {}
+
+
 def estimates(_figures: Path | None) -> Figures:
     """Performance before labels, where that part of the benchmark is there."""
     if find_spec("benchmarks.detection.estimates") is None:
@@ -195,6 +237,7 @@ PARTS: Sequence[Callable[[Path | None], Figures]] = (
     concept_drift,
     feature_drift,
     pair_drift,
+    late_labels,
     estimates,
     cost,
 )

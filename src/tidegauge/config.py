@@ -25,6 +25,7 @@ from tidegauge.redact import is_secret, redacted_options, redacted_url
 Positive = Annotated[int, Meta(gt=0)]
 Cutoff = Annotated[int, Meta(gt=0, le=1_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+Seconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400)]
 
 CLUSTER = "+cluster"  # in the scheme of a Redis URL that names a node of a Redis Cluster
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", f"redis{CLUSTER}", f"rediss{CLUSTER}"})
@@ -109,6 +110,7 @@ class Model(Section, frozen=True):
     baseline_file: str | None = None  # of `tidegauge baseline fit`; from the directory of the settings
     detectors: tuple[str, ...] = ()  # of river, by name; else drift.detectors
     error: Annotated[str, Meta(pattern=r"^-?kpi\..")] | None = None  # that detectors watch; else the task's
+    label_age_seconds: Seconds | None = None  # else drift.label_age_seconds
 
 
 class Monitor(Section, frozen=True):
@@ -152,6 +154,7 @@ class Drift(Section, frozen=True):
     tolerance: Annotated[float, Meta(ge=0, lt=1)] = (
         0.0  # rise of the error, or of its loss, that e_sr lets be
     )
+    label_age_seconds: Seconds = 0  # at which detectors see outcomes, by prediction time; 0: as labels come
     calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none

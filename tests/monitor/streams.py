@@ -72,24 +72,23 @@ def blocks(stream: list[Observed], size: int, late: int = 0) -> Iterator[Block]:
         builder = BlockBuilder()
         for place in range(start, start + size):
             if place < len(stream):
-                one = stream[place]
-                builder.prediction(
-                    one.name,
-                    _hash(one.name),
-                    Trigger("predictions", 0, place),
-                    one.predicted,
-                    one.features,
-                    one.latency_ms,
-                    {},
-                    None,
-                )
+                prediction(builder, stream[place], place)
             if late <= place < len(stream) + late:
-                offset = _outcomes(builder, stream[place - late], offset)
+                offset = outcomes(builder, stream[place - late], offset)
         if len(builder):
             yield builder.build()
 
 
-def _outcomes(builder: BlockBuilder, one: Observed, offset: int) -> int:
+def prediction(builder: BlockBuilder, one: Observed, offset: int) -> None:
+    """Add the prediction that stood at an offset."""
+    trigger = Trigger("predictions", 0, offset)
+    builder.prediction(
+        one.name, _hash(one.name), trigger, one.predicted, one.features, one.latency_ms, {}, None
+    )
+
+
+def outcomes(builder: BlockBuilder, one: Observed, offset: int) -> int:
+    """Add the outcomes of all labels, the first of which stood at an offset; return the next offset."""
     at_ms = one.at_ms + one.delay_ms
     for revision, label in enumerate(one.labels):
         if revision:

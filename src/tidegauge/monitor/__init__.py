@@ -23,7 +23,9 @@ from tidegauge.monitor import proxies, report
 from tidegauge.monitor.adopted import Adopted, unfit
 from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers
+from tidegauge.monitor.cohorts import Cohorts
 from tidegauge.monitor.estimates import Estimates
+from tidegauge.monitor.first_labels import first_labels
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
@@ -55,6 +57,7 @@ class Monitor:
         self._traffic = Traffic(settings, self._roster)
         self._shift = Shift(settings, self._roster)
         self._estimates = Estimates(settings, self._roster, self._quality)
+        self._cohorts = Cohorts(settings, self._roster)
         self._calibrated = Calibrated(settings, self._roster)
         self._carriers = Carriers(settings, self._roster, self._shift)
         parts = self._quality, self._traffic, self._shift, self._carriers, self._calibrated, self._estimates
@@ -82,12 +85,14 @@ class Monitor:
             errors = self._quality.observe(ready, expansion)
             self._traffic.outcomes(ready, expansion, errors)
             self._estimates.outcomes(ready, expansion)
-            self._calibrated.observe(ready.outcomes, expansion, errors)
             losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
             self._carriers.rows.outcomes(ready, expansion, losses)
-            self._watch.observe(ready.outcomes, errors, losses)
+            first = first_labels(ready.outcomes, expansion, errors, losses)
+            told = self._cohorts.observe(first)
+            self._calibrated.observe(told)
+            self._watch.observe(first.series, told)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
-            touched.append(expansion.series)
+            touched += (expansion.series,) if told is first else (expansion.series, told.series)
         self._estimates.advance()
         every = np.concatenate(touched)
         series = every[distinct(every)[0]]
@@ -106,7 +111,7 @@ class Monitor:
             self._adopted.forget(version)
             for series in every:
                 parts = self._quality, self._traffic, self._shift, self._estimates, self._carriers
-                for part in (*parts, self._calibrated):
+                for part in (*parts, self._cohorts, self._calibrated):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._note_changed(every)
@@ -162,6 +167,7 @@ class Monitor:
             "traffic": self._traffic.state(),
             "shift": self._shift.state(),
             "estimates": self._estimates.state(),
+            "cohorts": self._cohorts.state(),
             "calibrated": self._calibrated.state(),
             "carriers": self._carriers.state(),
             "watch": self._watch.state(),
@@ -194,6 +200,8 @@ class Monitor:
         self._shift.restore(state["shift"])
         if "estimates" in state:  # a snapshot may be older than they are
             self._estimates.restore(state["estimates"])
+        if "cohorts" in state:  # a snapshot may be older than they are
+            self._cohorts.restore(state["cohorts"])
         if "calibrated" in state:  # a snapshot may be older than they are
             self._calibrated.restore(state["calibrated"])
         if "carriers" in state:  # a snapshot may be older than they are
@@ -315,6 +323,7 @@ class Monitor:
             parts.append(report.multivariate_fields(multivariate, pairs))
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts.append(report.calibration_fields(self._calibrated.detector(series)))
+        parts.append(self._cohorts.fields(series))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)
 

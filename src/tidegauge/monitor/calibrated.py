@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tidegauge.block import Floats, OutcomeRows
+from tidegauge.block import Floats
 from tidegauge.config import Settings
 from tidegauge.drift import budget
 from tidegauge.drift.calibration_shift import CalibrationShift, CalibrationTerms
 from tidegauge.errors import SnapshotError
-from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.first_labels import FirstLabels
+from tidegauge.monitor.roster import Roster
 from tidegauge.windows import Backlog, Runs
 
 _HELD = 128  # rows; none waits longer than a judgement of its version
@@ -36,12 +36,12 @@ class Calibrated:
         self._rows = Backlog(_HELD, 2)
         self._kept: dict[int, _Kept] = {}
 
-    def observe(self, rows: OutcomeRows, expansion: Expansion, errors: Errors) -> None:
-        """Show the first labels of a block's outcomes to the detectors."""
+    def observe(self, told: FirstLabels) -> None:
+        """Show first labels to the detectors of their versions."""
         if self._drift.calibration == "none":
             return
-        known = np.isfinite(errors.scored).all(axis=1) & (rows.revision == 0) & (rows.sign > 0)
-        series, scored = expansion.version[known], errors.scored[known]
+        known = np.isfinite(told.scored).all(axis=1)
+        series, scored = told.series[known], told.scored[known]
         if not len(series):
             return
         runs = Runs(series)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.baseline_file import BaselineFile
-from tidegauge.block import Floats, Ints, OutcomeRows
+from tidegauge.block import Floats, Ints
 from tidegauge.config import Rule, Settings, duration_ms
 from tidegauge.drift import budget, detectors
 from tidegauge.drift.baseline import Baseline, Baselines
@@ -27,7 +27,8 @@ from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers, Span
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.expectations import by_error, by_rule, expected
-from tidegauge.monitor.quality import Errors, Quality
+from tidegauge.monitor.first_labels import FirstLabels
+from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.roster import Roster, SeriesKey
 from tidegauge.monitor.shift import FEATURES, PAIRS, PREDICTION, Shift
 from tidegauge.monitor.signs import Signs
@@ -95,14 +96,13 @@ class Watch:
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
-    def observe(self, rows: OutcomeRows, errors: Errors, losses: Floats) -> None:
-        """Show the first labels of a block's outcomes, with losses [rows], to baselines and detectors."""
-        kept = ((rows.revision == 0) & (rows.sign > 0))[errors.row]
-        error = losses[errors.row[kept]]
-        series = errors.series[kept]
-        runs = Runs(series)
-        self._reach(int(runs.series.max(initial=-1)) + 1)
-        self._since[runs.series] += runs.sizes[:, None]
+    def observe(self, came: Ints, told: FirstLabels) -> None:
+        """Count first labels that came, by series [m], for the rules; show those `told` to the detectors."""
+        series, error, runs = told.series, told.loss, Runs(told.series)
+        arrived = runs if came is series else Runs(came)
+        self._reach(max(int(one.series.max(initial=-1)) for one in (runs, arrived)) + 1)
+        self._since[arrived.series, :-1] += arrived.sizes[:, None]
+        self._since[runs.series, -1] += runs.sizes
         known = np.isfinite(error)
         if not known.all():
             series, error = series[known], error[known]
