@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.detection import calibration, costs, curves, errors, features, pairs, peers
+from benchmarks.detection import calibration, costs, curves, errors, features, pairs, peers, separation
 from benchmarks.detection.tables import table
 from tidegauge.drift.error_baseline import Terms
 
@@ -20,6 +20,7 @@ PROMISED = 10_000
 SHIFTS = (0.12, 0.15, 0.2, 0.3)
 STREAMS, OUTCOMES = 1_000, 30_000
 LABELLED = 300  # streams of scores and labels
+SEPARATED = 100  # the same, with three detectors on each
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)  # of the curve
 CORRELATIONS = (0.0, 0.2, 0.5)
 BASELINES = (
@@ -135,6 +136,32 @@ def concept_drift(_figures: Path | None) -> Figures:
     return {}
 
 
+def separation_falls(_figures: Path | None) -> Figures:
+    """Do scores still tell the classes apart?"""
+    rows: list[tuple[object, ...]] = []
+    for move in separation.NULLS:
+        for correlation in CORRELATIONS if move.before == move.after else (0.0,):
+            found = separation.null(move, SEED, SEPARATED, OUTCOMES, PROMISED, correlation)
+            rows.append((move.name, correlation, *(SEPARATED * OUTCOMES / max(1, one) for one in found)))
+    detectors = ("separation", "calibration", "error")
+    table(
+        f"Outcomes from alarm to alarm of e_sr while the AUC stays {separation.AUC}, {PROMISED} promised",
+        ("classes and scores", "lag-one correlation", *detectors),
+        rows,
+    )
+    rows = []
+    for reference in (1_000, 5_000):
+        for move in separation.SHIFTS:
+            delays = separation.delay(move, SEED + 1, SEPARATED, 4_000, reference, PROMISED)
+            rows.append((move.name, reference, *map(_delay, delays)))
+    table(
+        f"Median outcomes until e_sr finds that an AUC of {separation.AUC} fell (share found within 4000)",
+        ("classes and scores", "reference", *detectors),
+        rows,
+    )
+    return {}
+
+
 def pair_drift(_figures: Path | None) -> Figures:
     """Which features go together otherwise?"""
     rows: list[tuple[object, ...]] = []
@@ -182,6 +209,7 @@ def cost(_figures: Path | None) -> Figures:
     rows = [
         ("an outcome, e_sr on the error", error_ns),
         ("an outcome, e_sr on what scores mean", costs.calibration_ns()),
+        ("an outcome, e_sr on the AUC", costs.separation_ns()),
         ("a value, cells and e-d-BH", feature_ns),
     ]
     table("Cost", ("what", "ns"), rows)
@@ -193,6 +221,7 @@ PARTS: Sequence[Callable[[Path | None], Figures]] = (
     delays,
     against_river,
     concept_drift,
+    separation_falls,
     feature_drift,
     pair_drift,
     estimates,

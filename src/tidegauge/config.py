@@ -155,6 +155,7 @@ class Drift(Section, frozen=True):
     calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none
+    separation: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where scores tell classes apart less
     domain_classifier: bool = False  # on the features of `multivariate`
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
     resolve_after: Positive = 1_000  # outcomes, or rows, without a new change that resolve an alarm

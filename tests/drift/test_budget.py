@@ -18,6 +18,11 @@ def test_the_rates_of_false_alarms_add_up_to_one_in_so_many_days():
     assert a_day == pytest.approx(1 / 30)
 
 
+@pytest.mark.parametrize("watched", [1, 2, 3])
+def test_detectors_of_labels_beside_scores_share_one_fifth(watched):
+    assert watched * budget.scores_share(watched) == pytest.approx(budget.SHARES["calibration"])
+
+
 def test_where_no_time_passed_there_is_no_rate():
     assert budget.per_day(100, 5, 5) is None
 

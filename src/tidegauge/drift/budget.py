@@ -41,6 +41,15 @@ def features_share(pairs: bool) -> float:
     return SHARES["features"] / (2 if pairs else 1)
 
 
+def scores_share(watched: int) -> float:
+    """Return the share of each of the detectors, `watched` of them, that look at labels beside scores.
+
+    >>> scores_share(1), scores_share(2)
+    (0.2, 0.1)
+    """
+    return SHARES["calibration"] / max(watched, 1)
+
+
 def segment_share(place: int) -> float:
     """Return the share of a version's segment by its place, from 1 on, in the order of first appearance.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tidegauge.drift import bets
 from tidegauge.drift.detectors import E_SR, Change
 from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
+from tidegauge.drift.onset import MOST_OWNED, Run
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
@@ -27,23 +28,6 @@ NAME = E_SR
 VERSION = 1
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change
-MOST_OWNED = 1e200  # an alarm even where no run length is known
-
-
-class _Run(msgspec.Struct, array_like=True):
-    """The most suspicious run of outcomes that ends now, by one bet."""
-
-    owned: float = 1.0
-    n: int = 0
-    total: float = 0.0
-
-    def step(self, earned: float, total: float) -> None:
-        if self.owned * earned <= 1:
-            self.owned, self.n, self.total = 1.0, 0, 0.0
-        else:
-            self.owned = min(self.owned * earned, MOST_OWNED)
-            self.n += BLOCK
-            self.total += total
 
 
 class _State(msgspec.Struct):
@@ -55,7 +39,7 @@ class _State(msgspec.Struct):
     baseline: Baseline | None
     held: list[float]
     owned: list[float]
-    runs: list[_Run]
+    runs: list[Run]
 
 
 class ErrorShift:
@@ -80,7 +64,7 @@ class ErrorShift:
         self.baseline: Baseline | None = None
         self._held: list[float] = []  # the reference while it is learned, then less than a block
         self._owned: list[float] = []
-        self._runs: list[_Run] = []
+        self._runs: list[Run] = []
         if terms.mean is not None and not terms.reference:
             self._start(learn(np.empty(0), terms))
 
@@ -134,7 +118,7 @@ class ErrorShift:
     def _start(self, baseline: Baseline) -> None:
         self.baseline, self._held = baseline, []
         self._owned = [0.0] * len(baseline.stakes)
-        self._runs = [_Run() for _ in range(len(baseline.stakes) // len(bets.ODDS))]
+        self._runs = [Run() for _ in range(len(baseline.stakes) // len(bets.ODDS))]
 
     def _bet(self, values: Floats, baseline: Baseline) -> list[Change]:
         held = len(self._held)
@@ -149,7 +133,7 @@ class ErrorShift:
         for index, earned in enumerate(_earnings(blocks, baseline)):
             self._owned = [gain * (1.0 + owned) for gain, owned in zip(earned, self._owned, strict=True)]
             for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
-                run.step(gain, totals[index])
+                run.step(gain, totals[index], BLOCK)
             if sum(self._owned) >= alarm_at:
                 end = (index + 1) * BLOCK
                 found.append(self._changed(end - held - 1, before + end, baseline.mean))

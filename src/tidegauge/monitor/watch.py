@@ -40,11 +40,11 @@ from tidegauge.policy.incidents import OPEN, IncidentKey, Incidents, Step, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
-    judge_calibration,
     judge_detector,
     judge_error,
     judge_pairs,
     judge_psi,
+    judge_scores,
     judge_shift,
     rule_name,
 )
@@ -335,10 +335,8 @@ class Watch:
             else:
                 found = judge_detector(detector, drift.min_samples, drift.resolve_after)
                 yield key, found, drift.consecutive
-        calibration = self._calibrated.detector(series) if due[-1] else None
-        if calibration is not None:
-            key = self._key(series, "calibration", calibration.name, "calibration")
-            yield key, judge_calibration(calibration, drift.resolve_after), 1
+        for about, by in self._calibrated.detectors(series).items() if due[-1] else ():
+            yield self._key(series, about, by.name, about), judge_scores(by, drift.resolve_after), 1
         for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)
