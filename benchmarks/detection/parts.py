@@ -17,6 +17,7 @@ from tidegauge.drift.error_baseline import Terms
 Figures = Mapping[str, object]
 
 PROMISED = 10_000
+EVER = 0.05
 SHIFTS = (0.12, 0.15, 0.2, 0.3)
 STREAMS, OUTCOMES = 1_000, 30_000
 LABELLED = 300  # streams of scores and labels
@@ -53,12 +54,32 @@ def delays(_figures: Path | None) -> Figures:
         for correlation in CORRELATIONS:
             found = [errors.delay(SEED + 1, 200, 3_000, 4_000, to, terms, correlation) for to in SHIFTS]
             medians.append([one.median for one in found])
-            name = "known" if terms.mean else f"learned from {terms.reference}"
-            rows.append((name, correlation, *map(_delay, found)))
+            rows.append((_baseline(terms), correlation, *map(_delay, found)))
     head = ("baseline", "lag-one correlation", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
     table("Median outcomes until e_sr finds a shift (share found within 4000)", head, rows)
     known = dict(zip(SHIFTS, medians[0], strict=True))
     return {"delay_10_20": round(known[0.2]), "delay_10_15": round(known[0.15])}
+
+
+def one_shot(_figures: Path | None) -> Figures:
+    """Is the probability of any false alarm kept, and what does it cost?"""
+    promised = [terms._replace(run_length=None, ever=EVER) for terms in BASELINES]
+    rows = [
+        (_baseline(terms), r, _share(errors.ever(SEED, STREAMS, OUTCOMES, r, terms)))
+        for terms in promised
+        for r in CORRELATIONS
+    ]
+    head = ("baseline", "lag-one correlation", "streams with a false alarm")
+    table(f"Of {STREAMS} streams without a shift, within {OUTCOMES} outcomes, {EVER:.0%} allowed", head, rows)
+    found = []
+    for terms in (one for pair in zip(promised, BASELINES, strict=True) for one in pair):
+        for clean in (0, OUTCOMES):
+            each = [errors.delay(SEED + 1, 200, clean, 4_000, to, terms) for to in SHIFTS]
+            name = "run length" if terms.ever is None else "once"
+            found.append((name, _baseline(terms), clean, *map(_delay, each)))
+    head = ("promise", "baseline", "healthy before", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
+    table("Median outcomes until a shift is found (share found within 4000)", head, found)
+    return {}
 
 
 def against_river(figures: Path | None) -> Figures:
@@ -219,6 +240,7 @@ def cost(_figures: Path | None) -> Figures:
 PARTS: Sequence[Callable[[Path | None], Figures]] = (
     null_streams,
     delays,
+    one_shot,
     against_river,
     concept_drift,
     separation_falls,
@@ -250,6 +272,10 @@ def _own_curve() -> list[tuple[float, float]]:
         rate = errors.null(SEED, STREAMS, OUTCOMES, 0.0, terms).per_10_000
         line.append((rate, errors.delay(SEED + 1, 200, 3_000, 4_000, 0.2, terms).median))
     return line
+
+
+def _baseline(terms: Terms) -> str:
+    return "known" if terms.mean else f"learned from {terms.reference}"
 
 
 def _delay(found: errors.Delay) -> str:

@@ -146,6 +146,8 @@ class Rule(Section, frozen=True):
 
 class Drift(Section, frozen=True):
     days_per_false_alarm: Annotated[float, Meta(gt=0)] = 30.0  # of a version, by e_sr and e_d_bh together
+    guarantee: Literal["run_length", "once"] = "run_length"  # of e_sr on the error
+    false_alarm_probability: Share = 0.05  # of a version's error, ever; with guarantee once
     detectors: tuple[str, ...] = ("e_sr",)  # on the error of each series: e_sr, or river's in lower case
     reference_outcomes: Positive = 1_000  # first outcomes of a series, which e_sr learns healthy errors from
     direction: Literal["worse", "both"] = "worse"  # of a change of the error that e_sr looks for
@@ -153,9 +155,9 @@ class Drift(Section, frozen=True):
         0.0  # rise of the error, or of its loss, that e_sr lets be
     )
     calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
+    separation: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where scores tell classes apart less
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none
-    separation: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where scores tell classes apart less
     domain_classifier: bool = False  # on the features of `multivariate`
     every_outcomes: Positive = 100  # detectors are judged each so many outcomes of a series
     resolve_after: Positive = 1_000  # outcomes, or rows, without a new change that resolve an alarm

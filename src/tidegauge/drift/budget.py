@@ -61,6 +61,17 @@ def segment_share(place: int) -> float:
     return SHARES["segments"] / (place * (place + 1))
 
 
+def probability(alpha: float, share: float) -> float:
+    """Return the part of a probability that a series has whose error has a share of the promise.
+
+    What is shared out to errors, those of a version and its segments, is the whole then.
+
+    >>> round(probability(0.05, SHARES["error"]), 4)
+    0.025
+    """
+    return alpha * share / (SHARES["error"] + SHARES["segments"])
+
+
 def per_day(count: int, first_ms: int, last_ms: int) -> float | None:
     """Return the rate of `count` outcomes between two event times; None where no time passed.
 

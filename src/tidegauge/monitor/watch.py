@@ -229,7 +229,7 @@ class Watch:
             watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series))
-                found = {one.name: one for one in restored(kept["detectors"], self._terms())}
+                found = {one.name: one for one in restored(kept["detectors"], self._terms(watched.share))}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
             self._frozen[series] = watched.baselines.frozen
@@ -252,13 +252,15 @@ class Watch:
     def _detectors(self, series: int, task: str | None) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
-        own = [ErrorShift(self._terms())] if E_SR in names else []
+        own = [ErrorShift(self._terms(self.watched(series).share))] if E_SR in names else []
         binary_errors = task not in _LOSSES and model.error is None
         return [*own, *map(Detector, detectors.fitting(names, binary_errors=binary_errors))]
 
-    def _terms(self) -> Terms:
+    def _terms(self, share: float) -> Terms:
         drift = self._settings.drift
-        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction)
+        once = drift.guarantee == "once"
+        ever = budget.probability(drift.false_alarm_probability, share) if once else None
+        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction, ever=ever)
 
     def _promise(self, series: int, watched: Watched) -> None:
         """Give the e-detector of a series its share of the promise, at the rate of outcomes so far."""

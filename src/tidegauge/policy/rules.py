@@ -181,7 +181,7 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
     """Return the judgement of the e-detector on the error of a series.
 
     A breach from an alarm for the worse on. Alarms go on while the error is up; it is over when none came for
-    `resolve_after` outcomes and for QUIET times as many as the last one took to come.
+    `resolve_after` outcomes and for QUIET times as many as the last one took to come. A final alarm stands.
     """
     last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
     evidence = Evidence(
@@ -194,7 +194,8 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
     )
     if detector.baseline is None:
         return Judgement("undecided", evidence, "few_samples")
-    recent = last is not None and last.worse and detector.seen - last.seen < quiet
+    stands = last is not None and (detector.final or detector.seen - last.seen < quiet)
+    recent = stands and last is not None and last.worse
     return Judgement("breach" if recent else "healthy", evidence)
 
 
