@@ -104,11 +104,12 @@ def _streams(
         for world, count in ((move.before, before), (move.after, after)):
             logits.append(rng.normal(world.centre, world.spread, count))
             means.append(_sigmoid(world.law(logits[-1])))
-        chance = norm.cdf(_autoregression(rng, before + after, correlation))
+        chance = norm.cdf(autoregression(rng, before + after, correlation))
         yield _sigmoid(np.concatenate(logits)), (chance < np.concatenate(means)).astype(np.float64)
 
 
-def _autoregression(rng: np.random.Generator, count: int, correlation: float) -> Floats:
+def autoregression(rng: np.random.Generator, count: int, correlation: float) -> Floats:
+    """Return normal values [count] of variance 1 whose neighbours are correlated."""
     noise = rng.normal(size=count)
     if not correlation:
         return noise

@@ -12,6 +12,7 @@ from tidegauge.drift.calibration_shift import CalibrationShift, CalibrationTerms
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.feature_shift import FeatureShift
+from tidegauge.drift.separation_shift import SeparationShift, SeparationTerms
 
 ROWS = 4_000  # one batch of the join
 REPEATS = 20
@@ -30,6 +31,15 @@ def calibration_ns() -> float:
     scores = rng.random(ROWS)
     came = (rng.random(ROWS) < scores).astype(np.float64)
     detector = CalibrationShift(CalibrationTerms(run_length=1e9))
+    return _best(lambda: detector.update(scores, came)) / ROWS
+
+
+def separation_ns() -> float:
+    """Return the time of one outcome of two classes with a score."""
+    rng = np.random.default_rng(1)
+    scores = rng.random(ROWS)
+    came = (rng.random(ROWS) < scores).astype(np.float64)
+    detector = SeparationShift(SeparationTerms(run_length=1e9))
     return _best(lambda: detector.update(scores, came)) / ROWS
 
 

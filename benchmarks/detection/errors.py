@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detection.streams import Errors
 from tidegauge.drift.error_baseline import Terms, learn, step_earnings
-from tidegauge.drift.error_shift import BLOCK
+from tidegauge.drift.error_shift import BLOCK, newcomers
 
 Floats = NDArray[np.float64]
 
@@ -24,12 +24,14 @@ class Bettors:
         self._means = np.array([one.means for one in learned])
         self._stakes = np.array([one.stakes for one in learned])
         self._inflation = np.array([[one.inflation] for one in learned])
-        self._alarm_at = (terms.run_length or 1.0) / BLOCK * self._means.shape[1]
+        self._terms, self._steps = terms, 0
+        self._alarm_at = (terms.evidence or (terms.run_length or 1.0) / BLOCK) * self._means.shape[1]
         self._owned = np.zeros(self._means.shape)
 
     def step(self, block: Floats) -> NDArray[np.bool_]:
         """Take a block [streams, BLOCK]; return which streams raise an alarm, whose bettors start anew."""
-        self._owned += 1
+        self._owned += newcomers(self._steps, 1, self._terms)
+        self._steps += 1
         self._owned *= step_earnings(block, self._means, self._stakes, self._inflation)
         alarms = self._owned.sum(axis=1) >= self._alarm_at
         self._owned[alarms] = 0.0
@@ -59,6 +61,15 @@ def null(seed: int, streams: int, outcomes: int, correlation: float, terms: Term
     bettors = Bettors(source.take(terms.reference), terms)
     alarms = sum(int(bettors.step(block).sum()) for block in source.blocks(outcomes // BLOCK, BLOCK))
     return Null(correlation, _name(terms), streams * (outcomes // BLOCK) * BLOCK, alarms)
+
+
+def ever(seed: int, streams: int, outcomes: int, correlation: float, terms: Terms) -> float:
+    """Return the share of streams without any shift that raise an alarm within so many outcomes."""
+    source = Errors(np.random.default_rng(seed), streams, MEAN, correlation)
+    bettors, hit = Bettors(source.take(terms.reference), terms), np.zeros(streams, np.bool_)
+    for block in source.blocks(outcomes // BLOCK, BLOCK):
+        hit |= bettors.step(block)
+    return float(hit.mean())
 
 
 class Delay(NamedTuple):

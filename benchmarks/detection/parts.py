@@ -10,16 +10,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.detection import calibration, costs, curves, errors, features, flights, pairs, peers
+from benchmarks.detection import (
+    calibration,
+    costs,
+    curves,
+    errors,
+    features,
+    flights,
+    pairs,
+    peers,
+    separation,
+)
 from benchmarks.detection.tables import table
 from tidegauge.drift.error_baseline import Terms
 
 Figures = Mapping[str, object]
 
 PROMISED = 10_000
+EVER = 0.05
 SHIFTS = (0.12, 0.15, 0.2, 0.3)
 STREAMS, OUTCOMES = 1_000, 30_000
 LABELLED = 300  # streams of scores and labels
+SEPARATED = 100  # the same, with three detectors on each
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)  # of the curve
 CORRELATIONS = (0.0, 0.2, 0.5)
 BASELINES = (
@@ -53,12 +65,32 @@ def delays(_figures: Path | None) -> Figures:
         for correlation in CORRELATIONS:
             found = [errors.delay(SEED + 1, 200, 3_000, 4_000, to, terms, correlation) for to in SHIFTS]
             medians.append([one.median for one in found])
-            name = "known" if terms.mean else f"learned from {terms.reference}"
-            rows.append((name, correlation, *map(_delay, found)))
+            rows.append((_baseline(terms), correlation, *map(_delay, found)))
     head = ("baseline", "lag-one correlation", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
     table("Median outcomes until e_sr finds a shift (share found within 4000)", head, rows)
     known = dict(zip(SHIFTS, medians[0], strict=True))
     return {"delay_10_20": round(known[0.2]), "delay_10_15": round(known[0.15])}
+
+
+def one_shot(_figures: Path | None) -> Figures:
+    """Is the probability of any false alarm kept, and what does it cost?"""
+    promised = [terms._replace(run_length=None, ever=EVER) for terms in BASELINES]
+    rows = [
+        (_baseline(terms), r, _share(errors.ever(SEED, STREAMS, OUTCOMES, r, terms)))
+        for terms in promised
+        for r in CORRELATIONS
+    ]
+    head = ("baseline", "lag-one correlation", "streams with a false alarm")
+    table(f"Of {STREAMS} streams without a shift, within {OUTCOMES} outcomes, {EVER:.0%} allowed", head, rows)
+    found = []
+    for terms in (one for pair in zip(promised, BASELINES, strict=True) for one in pair):
+        for clean in (0, OUTCOMES):
+            each = [errors.delay(SEED + 1, 200, clean, 4_000, to, terms) for to in SHIFTS]
+            name = "run length" if terms.ever is None else "once"
+            found.append((name, _baseline(terms), clean, *map(_delay, each)))
+    head = ("promise", "baseline", "healthy before", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
+    table("Median outcomes until a shift is found (share found within 4000)", head, found)
+    return {}
 
 
 def against_river(figures: Path | None) -> Figures:
@@ -132,6 +164,32 @@ def concept_drift(_figures: Path | None) -> Figures:
         "Median outcomes until e_sr finds that labels follow another law (share found within 4000)",
         ("law", "reference", "calibration", "error"),
         found_rows,
+    )
+    return {}
+
+
+def separation_falls(_figures: Path | None) -> Figures:
+    """Do scores still tell the classes apart?"""
+    rows: list[tuple[object, ...]] = []
+    for move in separation.NULLS:
+        for correlation in CORRELATIONS if move.before == move.after else (0.0,):
+            found = separation.null(move, SEED, SEPARATED, OUTCOMES, PROMISED, correlation)
+            rows.append((move.name, correlation, *(SEPARATED * OUTCOMES / max(1, one) for one in found)))
+    detectors = ("separation", "calibration", "error")
+    table(
+        f"Outcomes from alarm to alarm of e_sr while the AUC stays {separation.AUC}, {PROMISED} promised",
+        ("classes and scores", "lag-one correlation", *detectors),
+        rows,
+    )
+    rows = []
+    for reference in (1_000, 5_000):
+        for move in separation.SHIFTS:
+            delays = separation.delay(move, SEED + 1, SEPARATED, 4_000, reference, PROMISED)
+            rows.append((move.name, reference, *map(_delay, delays)))
+    table(
+        f"Median outcomes until e_sr finds that an AUC of {separation.AUC} fell (share found within 4000)",
+        ("classes and scores", "reference", *detectors),
+        rows,
     )
     return {}
 
@@ -224,6 +282,7 @@ def cost(_figures: Path | None) -> Figures:
     rows = [
         ("an outcome, e_sr on the error", error_ns),
         ("an outcome, e_sr on what scores mean", costs.calibration_ns()),
+        ("an outcome, e_sr on the AUC", costs.separation_ns()),
         ("a value, cells and e-d-BH", feature_ns),
     ]
     table("Cost", ("what", "ns"), rows)
@@ -233,8 +292,10 @@ def cost(_figures: Path | None) -> Figures:
 PARTS: Sequence[Callable[[Path | None], Figures]] = (
     null_streams,
     delays,
+    one_shot,
     against_river,
     concept_drift,
+    separation_falls,
     feature_drift,
     pair_drift,
     late_labels,
@@ -264,6 +325,10 @@ def _own_curve() -> list[tuple[float, float]]:
         rate = errors.null(SEED, STREAMS, OUTCOMES, 0.0, terms).per_10_000
         line.append((rate, errors.delay(SEED + 1, 200, 3_000, 4_000, 0.2, terms).median))
     return line
+
+
+def _baseline(terms: Terms) -> str:
+    return "known" if terms.mean else f"learned from {terms.reference}"
 
 
 def _delay(found: errors.Delay) -> str:

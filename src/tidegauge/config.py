@@ -148,6 +148,8 @@ class Rule(Section, frozen=True):
 
 class Drift(Section, frozen=True):
     days_per_false_alarm: Annotated[float, Meta(gt=0)] = 30.0  # of a version, by e_sr and e_d_bh together
+    guarantee: Literal["run_length", "once"] = "run_length"  # of e_sr on the error
+    false_alarm_probability: Share = 0.05  # of a version's error, ever; with guarantee once
     detectors: tuple[str, ...] = ("e_sr",)  # on the error of each series: e_sr, or river's in lower case
     reference_outcomes: Positive = 1_000  # first outcomes of a series, which e_sr learns healthy errors from
     direction: Literal["worse", "both"] = "worse"  # of a change of the error that e_sr looks for
@@ -156,6 +158,7 @@ class Drift(Section, frozen=True):
     )
     label_age_seconds: Seconds = 0  # at which detectors see outcomes, by prediction time; 0: as labels come
     calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
+    separation: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where scores tell classes apart less
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none
     domain_classifier: bool = False  # on the features of `multivariate`

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidegauge.drift import bets
 from tidegauge.drift.error_baseline import Terms, bound, learn, step_earnings
-from tidegauge.drift.error_shift import BLOCK, ErrorShift
+from tidegauge.drift.error_shift import BLOCK, ErrorShift, newcomers
 from tidegauge.errors import SnapshotError
 
 KNOWN = Terms(reference=0, mean=0.1, run_length=2_000.0)
@@ -52,7 +52,10 @@ def test_the_evidence_is_the_sum_of_all_bettors_capital(terms, healthy, ill):
     assert found
 
 
-@given(st.lists(st.integers(0, 90), min_size=1, max_size=20), st.sampled_from([LEARNED, BOTH]))
+@given(
+    st.lists(st.integers(0, 90), min_size=1, max_size=20),
+    st.sampled_from([LEARNED, BOTH, LEARNED._replace(ever=0.1)]),
+)
 def test_the_cut_into_updates_changes_nothing(cuts, terms):
     values = np.concatenate((losses(5, 400, 0.1), losses(6, 300, 0.3)))
     whole, pieces = ErrorShift(terms), ErrorShift(terms)
@@ -167,3 +170,58 @@ def test_stakes_are_the_first_order_optimum():
             if stake < bets.MOST_STAKED / mean * 0.999:
                 lost, won = math.log(1 - stake * mean), math.log(1 + stake * (1 - mean))
                 assert (1 - risen) * lost + risen * won > 0
+
+
+ONCE = LEARNED._replace(run_length=None, ever=0.1)
+
+
+def by_definition_once(values, baseline, ever):
+    """The first step at which what all who ever started own, with the little that each had, is enough."""
+    left = [1 / (1 + math.log2(step)) for step in range(1, len(values) // BLOCK + 2)]
+    owned = np.zeros((0, len(baseline.stakes)))
+    for step in range(len(values) // BLOCK):
+        owned = np.concatenate((owned, np.full((1, len(baseline.stakes)), left[step] - left[step + 1])))
+        for value in values[step * BLOCK : (step + 1) * BLOCK]:
+            factor = (1 + np.array(baseline.stakes) * (value - np.array(baseline.means))) ** (
+                1 / baseline.inflation
+            )
+            owned *= factor
+        if np.sum(owned) / len(baseline.stakes) >= 2 / ever:
+            return (step + 1) * BLOCK
+    return None
+
+
+@pytest.mark.parametrize("healthy", [50, 2_000])
+def test_with_a_probability_there_is_one_alarm_that_ends_it(healthy):
+    values = np.concatenate((errors(21, 200 + healthy, 0.1), errors(2, 1_000, 0.4)))
+    detector = ErrorShift(ONCE)
+    (change,) = detector.update(values)
+    assert detector.final
+    detector.update(np.ones(10_000))
+    assert detector.dump()["owned"] == [0.0] * len(detector.dump()["owned"])
+    assert detector.baseline is not None
+    assert change.seen - 200 == by_definition_once(values[200:], detector.baseline, 0.1)
+    assert healthy < change.seen - 200 < healthy + 200
+
+
+def test_newcomers_have_1_in_all_however_they_are_cut():
+    every = newcomers(0, 10_000, ONCE)
+    assert every.sum() == pytest.approx(1 - 1 / (1 + math.log2(10_001)))
+    assert np.concatenate((newcomers(0, 17, ONCE), newcomers(17, 83, ONCE))).tolist() == every[:100].tolist()
+    assert newcomers(3, 2, KNOWN).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("terms", [KNOWN._replace(run_length=None, ever=0.1), ONCE._replace(reference=1_000)])
+def test_streams_without_a_shift_that_ever_raise_an_alarm_are_as_few_as_promised(terms):
+    alarms = sum(
+        ErrorShift(terms).update(errors(seed, terms.reference + 3_000, 0.1)) != [] for seed in range(100)
+    )
+    assert alarms <= 10
+
+
+def test_a_baseline_has_half_of_the_probability_and_the_evidence_the_other_half():
+    values = errors(9, 1_000, 0.1)
+    once = learn(values, ONCE)
+    mean, variance = float(values.mean()), float(values.var())
+    assert once.means[0] == bound(mean, variance, 1_000 / once.inflation, 1.0, 0.05)
+    assert (ONCE.evidence, KNOWN._replace(ever=0.1).evidence, KNOWN.evidence) == (20, 10, None)

@@ -158,8 +158,82 @@ def test_a_reset_learns_a_new_reference_and_resolves_what_was_open() -> None:
     assert monitor.state()["calibrated"]["kept"] == []
 
 
+SEPARATION = msgspec.structs.replace(
+    SETTINGS, drift=msgspec.structs.replace(SETTINGS.drift, calibration="none", tolerance=0.02)
+)
+
+
+def faded(seed: int, count: int, apart: float, start: int = 0) -> list[Observed]:
+    """Return predictions of two classes whose scores lie so far apart."""
+    rng = np.random.default_rng(seed)
+    came = rng.random(count) < 0.3
+    score = 1 / (1 + np.exp(-rng.normal(apart * came)))
+    return [
+        Observed(f"{start + i}", (start + i) * STEP_MS, int(p > 0.5), (bool(y),), float(p))
+        for i, (p, y) in enumerate(zip(score.tolist(), came.tolist(), strict=True))
+    ]
+
+
+FADING = faded(1, 1_000, 2.0) + faded(2, 400, 0.0, start=1_000)
+
+
+@pytest.mark.parametrize("size", [16, 700])
+def test_scores_that_tell_classes_apart_less_are_concept_drift(size: int) -> None:
+    monitor, alerts = watch(FADING, size, SEPARATION)
+    (first,) = alerts
+    assert (first.kind, first.drift_type, first.status) == ("drift", "concept_drift", "firing")
+    assert first.message.startswith(
+        "e_sr found that scores tell the two classes apart less: ROC AUC from 0.8992"
+    )
+    assert first.raised_at_ms > 1_000 * STEP_MS
+    assert (first.evidence.metric, first.evidence.detector) == ("roc_auc", "e_sr")
+    assert first.diagnosis is not None
+    assert first.diagnosis.moved.realised == "moved"
+    fields = monitor.report().writes[KEY]
+    assert float(fields["separation.e_sr.before"]) > 0.85
+    assert float(fields["separation.e_sr.after"]) < 0.8
+
+
+def test_when_they_tell_them_apart_again_it_is_over() -> None:
+    _, alerts = watch(FADING + faded(5, 4_000, 2.0, start=1_400), settings=SEPARATION)
+    assert [alert.status for alert in alerts] == ["firing", "resolved"]
+    assert alerts[1].message.startswith("scores tell the two classes apart as they did (n=")
+
+
+def test_a_restored_monitor_goes_on_with_the_separation_too() -> None:
+    through, first, again = Monitor(SEPARATION), Monitor(SEPARATION), Monitor(SEPARATION)
+    every = list(blocks(FADING, 16))
+    found = [through.observe(block) for block in every]
+    for block in every[:70]:
+        first.observe(block)
+    again.restore(block_codec.unpack(block_codec.pack(first.state())))
+    assert [again.observe(block) for block in every[70:]] == found[70:]
+    assert again.report() == through.report()
+
+
+def test_a_snapshot_from_before_there_was_separation_begins_to_learn_it() -> None:
+    first, again = Monitor(SETTINGS), Monitor(SETTINGS)
+    every = list(blocks(BROKEN, 16))
+    for block in every[:50]:
+        first.observe(block)
+    state = block_codec.unpack(block_codec.pack(first.state()))
+    del state["calibrated"]["separation"]
+    again.restore(state)
+    for block in every[50:60]:
+        again.observe(block)
+    fields = again.report().writes[KEY]
+    assert int(fields["separation.e_sr.n"]) <= 160
+    assert int(fields["calibration.e_sr.n"]) > 600
+
+
+def test_of_three_classes_and_of_numbers_there_is_no_separation() -> None:
+    numbers = [Observed(f"n{i}", i * STEP_MS, i / 7, (i / 7 + i % 3,)) for i in range(100)]
+    monitor, _ = watch(numbers)
+    assert not any(field.startswith("separation") for field in monitor.report().writes[KEY])
+
+
 def test_where_it_is_not_asked_for_nothing_is_kept() -> None:
-    drift = msgspec.structs.replace(SETTINGS.drift, calibration="none")
+    drift = msgspec.structs.replace(SETTINGS.drift, calibration="none", separation="none")
     monitor, alerts = watch(BROKEN, settings=msgspec.structs.replace(SETTINGS, drift=drift))
     assert alerts == []
     assert not any("calibration" in field for field in monitor.report().writes[KEY])

@@ -41,6 +41,7 @@ SETTINGS = Settings(
     drift=Drift(  # the detectors that the release with layout 1 had
         detectors=("adwin",),
         calibration="none",
+        separation="none",
         features="psi",
         reference_rows=50,
         min_samples=20,

@@ -95,6 +95,7 @@ def test_what_is_unknown_is_neither_moved_nor_still():
         ("rule", "throughput_per_s", None),
         ("rule", "resource.cpu.mean", None),
         ("detector", "error", "realised"),
+        ("separation", "separation", "realised"),
         ("calibration", "calibration", "calibration"),
         ("feature_shift", "features", "data"),
         ("prediction_psi", "prediction", "prediction"),

@@ -196,3 +196,10 @@ def test_pairs_that_were_named_are_a_breach_and_no_row_is_undecided():
     assert (found.evidence.current, found.evidence.threshold) == (9e4, 6e4)
     assert judge_pairs(PairsShifted((), 6e4, 5_000)).verdict == "healthy"
     assert judge_pairs(PairsShifted((), None, 0)).reason == "few_samples"
+
+
+def test_a_final_alarm_stands():
+    detector = ErrorShift(Terms(reference=0, mean=0.1, ever=0.05))
+    assert shown(detector, 0.4, 300).verdict == "breach"
+    assert shown(detector, 0.1, 20_000).verdict == "breach"
+    assert detector.changes == 1

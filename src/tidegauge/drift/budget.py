@@ -41,6 +41,15 @@ def features_share(pairs: bool) -> float:
     return SHARES["features"] / (2 if pairs else 1)
 
 
+def scores_share(watched: int) -> float:
+    """Return the share of each of the detectors, `watched` of them, that look at labels beside scores.
+
+    >>> scores_share(1), scores_share(2)
+    (0.2, 0.1)
+    """
+    return SHARES["calibration"] / max(watched, 1)
+
+
 def segment_share(place: int) -> float:
     """Return the share of a version's segment by its place, from 1 on, in the order of first appearance.
 
@@ -50,6 +59,17 @@ def segment_share(place: int) -> float:
     [0.1, 0.0333, 0.0167]
     """
     return SHARES["segments"] / (place * (place + 1))
+
+
+def probability(alpha: float, share: float) -> float:
+    """Return the part of a probability that a series has whose error has a share of the promise.
+
+    What is shared out to errors, those of a version and its segments, is the whole then.
+
+    >>> round(probability(0.05, SHARES["error"]), 4)
+    0.025
+    """
+    return alpha * share / (SHARES["error"] + SHARES["segments"])
 
 
 def per_day(count: int, first_ms: int, last_ms: int) -> float | None:

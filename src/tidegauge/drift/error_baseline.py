@@ -27,6 +27,19 @@ class Terms(NamedTuple):
     tolerance: float = 0.0  # added to the baseline: a rise up to it is nobody's business
     direction: Direction = "worse"
     run_length: float | None = None  # outcomes
+    ever: float | None = None  # probability of a false alarm, ever; instead of a run length
+
+    @property
+    def missed(self) -> float:
+        """How often a learned baseline may lie past its bound: of a probability, half is spent on it."""
+        return MISSED if self.ever is None else self.ever / 2
+
+    @property
+    def evidence(self) -> float | None:
+        """The evidence for which `ever` calls (Ville 1939); None where a run length is promised."""
+        if self.ever is None:
+            return None
+        return 1 / self.ever if self.mean is not None else 2 / self.ever
 
 
 class Baseline(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +75,9 @@ def learn(values: Floats, terms: Terms) -> Baseline:
     variance = float(values.var()) if len(values) else mean * (1 - mean)
     above = below = mean
     if terms.mean is None:
-        above, below = (bound(mean, variance, len(values) / inflation, side) for side in (1.0, -1.0))
+        above, below = (
+            bound(mean, variance, len(values) / inflation, side, terms.missed) for side in (1.0, -1.0)
+        )
     above, below = min(above + terms.tolerance, 1.0), max(below - terms.tolerance, 0.0)
     stakes, means = bets.stakes_up(above, variance or None), [above] * len(bets.ODDS)
     if terms.direction == "both":

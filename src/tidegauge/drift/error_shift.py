@@ -5,6 +5,10 @@ with capital 1 against "the mean is at most m", and the evidence is what all of 
 is true the sum grows by at most 1 a step on average, so it takes A steps or more on average to own A: an
 alarm at A has an average run length of A or more, whatever the law of the values. Steps are blocks of BLOCK
 outcomes, so nothing depends on how the outcomes are cut into updates.
+
+Where the probability of any false alarm, ever, is promised instead, new bettors start with less and less,
+with 1 in all. The expectation of what they own is at most 1 then at every time, so the probability that it
+ever comes to 1 / alpha is at most alpha (Ville 1939), and that alarm is the only one.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from numpy.typing import NDArray
 from tidegauge.drift import bets
 from tidegauge.drift.detectors import E_SR, Change
 from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
+from tidegauge.drift.onset import MOST_OWNED, Run
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
@@ -27,23 +32,21 @@ NAME = E_SR
 VERSION = 1
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change
-MOST_OWNED = 1e200  # an alarm even where no run length is known
 
 
-class _Run(msgspec.Struct, array_like=True):
-    """The most suspicious run of outcomes that ends now, by one bet."""
+def newcomers(first: int, count: int, terms: Terms) -> Floats:
+    """Return what new bettors start with in steps [count] from `first` on, counted from 0.
 
-    owned: float = 1.0
-    n: int = 0
-    total: float = 0.0
+    1 for a run length. For a probability 1 / (1 + log2(t)) - 1 / (1 + log2(t + 1)) in the t-th step from 1
+    on, whose sum is 1: half of it at once, later about 1.4 / (t log2(t)^2), so that late changes are found.
 
-    def step(self, earned: float, total: float) -> None:
-        if self.owned * earned <= 1:
-            self.owned, self.n, self.total = 1.0, 0, 0.0
-        else:
-            self.owned = min(self.owned * earned, MOST_OWNED)
-            self.n += BLOCK
-            self.total += total
+    >>> newcomers(0, 3, Terms(ever=0.05)).round(3).tolist()
+    [0.5, 0.113, 0.054]
+    """
+    if terms.ever is None:
+        return np.ones(count)
+    left: Floats = 1 / (1 + np.log2(np.arange(first + 1, first + count + 2)))
+    return left[:-1] - left[1:]
 
 
 class _State(msgspec.Struct):
@@ -55,7 +58,7 @@ class _State(msgspec.Struct):
     baseline: Baseline | None
     held: list[float]
     owned: list[float]
-    runs: list[_Run]
+    runs: list[Run]
 
 
 class ErrorShift:
@@ -80,9 +83,14 @@ class ErrorShift:
         self.baseline: Baseline | None = None
         self._held: list[float] = []  # the reference while it is learned, then less than a block
         self._owned: list[float] = []
-        self._runs: list[_Run] = []
+        self._runs: list[Run] = []
         if terms.mean is not None and not terms.reference:
             self._start(learn(np.empty(0), terms))
+
+    @property
+    def final(self) -> bool:
+        """Whether there was the one alarm that a probability allows."""
+        return self.terms.ever is not None and self.changes > 0
 
     def update(self, values: Floats) -> list[Change]:
         """Take losses [n] between 0 and 1 in order; return the changes signalled among them.
@@ -134,7 +142,7 @@ class ErrorShift:
     def _start(self, baseline: Baseline) -> None:
         self.baseline, self._held = baseline, []
         self._owned = [0.0] * len(baseline.stakes)
-        self._runs = [_Run() for _ in range(len(baseline.stakes) // len(bets.ODDS))]
+        self._runs = [Run() for _ in range(len(baseline.stakes) // len(bets.ODDS))]
 
     def _bet(self, values: Floats, baseline: Baseline) -> list[Change]:
         held = len(self._held)
@@ -144,12 +152,14 @@ class ErrorShift:
         before = self.seen - held
         self._held = values[count * BLOCK :].tolist()
         self.seen = before + len(values)
-        alarm_at = (self.run_length or MOST_OWNED) / BLOCK * len(baseline.stakes)
+        alarm_at = (self.terms.evidence or (self.run_length or MOST_OWNED) / BLOCK) * len(baseline.stakes)
+        starts = newcomers((before - self.terms.reference) // BLOCK, count, self.terms).tolist()
         found, totals = [], _totals(blocks)
         for index, earned in enumerate(_earnings(blocks, baseline)):
-            self._owned = [gain * (1.0 + owned) for gain, owned in zip(earned, self._owned, strict=True)]
+            new = 0.0 if self.final else starts[index]
+            self._owned = [gain * (new + owned) for gain, owned in zip(earned, self._owned, strict=True)]
             for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
-                run.step(gain, totals[index])
+                run.step(gain, totals[index], BLOCK)
             if sum(self._owned) >= alarm_at:
                 end = (index + 1) * BLOCK
                 found.append(self._changed(end - held - 1, before + end, baseline.mean))

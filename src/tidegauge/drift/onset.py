@@ -11,6 +11,25 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Sums = Sequence[float]
 
+MOST_OWNED = 1e200  # an alarm even where no run length is known
+
+
+class Run(msgspec.Struct, array_like=True):
+    """The most suspicious run of outcomes that ends now, by one bet."""
+
+    owned: float = 1.0
+    n: int = 0  # outcomes
+    total: float = 0.0  # of their values
+
+    def step(self, earned: float, total: float, outcomes: int) -> None:
+        """Take a step of so many outcomes with this total; a run that lost all it earned begins anew."""
+        if self.owned * earned <= 1:
+            self.owned, self.n, self.total = 1.0, 0, 0.0
+        else:
+            self.owned = min(self.owned * earned, MOST_OWNED)
+            self.n += outcomes
+            self.total += total
+
 
 class Path(msgspec.Struct, array_like=True):
     """What a bet has earned since its beginning, and where it had earned least."""

@@ -322,7 +322,7 @@ class Monitor:
         if multivariate is not None:
             parts.append(report.multivariate_fields(multivariate, pairs))
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
-        parts.append(report.calibration_fields(self._calibrated.detector(series)))
+        parts += map(report.score_fields, self._calibrated.detectors(series).values())
         parts.append(self._cohorts.fields(series))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)

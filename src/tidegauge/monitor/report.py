@@ -23,6 +23,7 @@ from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.joint_measures import Statistic
 from tidegauge.drift.measures import Measures
 from tidegauge.drift.multivariate import Multivariate
+from tidegauge.drift.separation_shift import SeparationShift
 from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.roster import ModelState, SeriesKey
@@ -236,10 +237,10 @@ def detector_fields(detector: Detector | ErrorShift) -> dict[str, str]:
     }
 
 
-def calibration_fields(detector: CalibrationShift | None) -> dict[str, str]:
-    """Return the fields of the detector of labels that break with their scores; none without scores."""
-    if detector is None:
-        return {}
+def score_fields(detector: CalibrationShift | SeparationShift) -> dict[str, str]:
+    """Return the fields of a detector that looks at labels beside their scores."""
+    if isinstance(detector, SeparationShift):
+        return _separation_fields(detector)
     name, last = f"calibration.{detector.name}", detector.last
     return {
         f"{name}.n": str(detector.seen),
@@ -248,6 +249,17 @@ def calibration_fields(detector: CalibrationShift | None) -> dict[str, str]:
         f"{name}.how": last.how if last else keys.UNDEFINED,
         f"{name}.expected": keys.number_text(last.expected if last else None),
         f"{name}.came": keys.number_text(last.came if last else None),
+    }
+
+
+def _separation_fields(detector: SeparationShift) -> dict[str, str]:
+    name, last = f"separation.{detector.name}", detector.last
+    return {
+        f"{name}.n": str(detector.seen),
+        f"{name}.falls": str(detector.falls),
+        f"{name}.last_n": str(last.seen) if last else keys.UNDEFINED,
+        f"{name}.before": keys.number_text(detector.reference.auc if detector.reference else None),
+        f"{name}.after": keys.number_text(last.after if last else None),
     }
 
 

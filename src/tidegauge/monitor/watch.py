@@ -41,11 +41,11 @@ from tidegauge.policy.incidents import OPEN, IncidentKey, Incidents, Step, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
-    judge_calibration,
     judge_detector,
     judge_error,
     judge_pairs,
     judge_psi,
+    judge_scores,
     judge_shift,
     rule_name,
 )
@@ -229,7 +229,7 @@ class Watch:
             watched.first_ms = kept.get("first_ms")
             if kept["judged"]:
                 fresh = self._detectors(series, self._task(series))
-                found = {one.name: one for one in restored(kept["detectors"], self._terms())}
+                found = {one.name: one for one in restored(kept["detectors"], self._terms(watched.share))}
                 watched.detectors = [found.get(one.name, one) for one in fresh]
             self._reach(series + 1)
             self._frozen[series] = watched.baselines.frozen
@@ -252,13 +252,15 @@ class Watch:
     def _detectors(self, series: int, task: str | None) -> list[Detector | ErrorShift]:
         model = self._settings.model(self._roster.series[series].model_id)
         names = model.detectors or self._settings.drift.detectors
-        own = [ErrorShift(self._terms())] if E_SR in names else []
+        own = [ErrorShift(self._terms(self.watched(series).share))] if E_SR in names else []
         binary_errors = task not in _LOSSES and model.error is None
         return [*own, *map(Detector, detectors.fitting(names, binary_errors=binary_errors))]
 
-    def _terms(self) -> Terms:
+    def _terms(self, share: float) -> Terms:
         drift = self._settings.drift
-        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction)
+        once = drift.guarantee == "once"
+        ever = budget.probability(drift.false_alarm_probability, share) if once else None
+        return Terms(drift.reference_outcomes, None, drift.tolerance, drift.direction, ever=ever)
 
     def _promise(self, series: int, watched: Watched) -> None:
         """Give the e-detector of a series its share of the promise, at the rate of outcomes so far."""
@@ -335,10 +337,8 @@ class Watch:
             else:
                 found = judge_detector(detector, drift.min_samples, drift.resolve_after)
                 yield key, found, drift.consecutive
-        calibration = self._calibrated.detector(series) if due[-1] else None
-        if calibration is not None:
-            key = self._key(series, "calibration", calibration.name, "calibration")
-            yield key, judge_calibration(calibration, drift.resolve_after), 1
+        for about, by in self._calibrated.detectors(series).items() if due[-1] else ():
+            yield self._key(series, about, by.name, about), judge_scores(by, drift.resolve_after), 1
         for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)

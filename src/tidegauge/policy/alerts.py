@@ -115,6 +115,16 @@ def _calibration_message(status: Status, judgement: Judgement) -> str:
     return f"{found.detector} found that {ways[judgement.note]}: {shares} ({_rows(found)})"
 
 
+def _separation_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    if judgement.reason:
+        return f"scores of the two classes: {NOTHING_LEFT}"
+    if status == "resolved":
+        return f"scores tell the two classes apart as they did ({_rows(found)})"
+    areas = f"ROC AUC from {_number(found.baseline)} to {_number(found.current)}"
+    return f"{found.detector} found that scores tell the two classes apart less: {areas} ({_rows(found)})"
+
+
 def _shift_message(status: Status, judgement: Judgement) -> str:
     found = judgement.evidence
     what = "the predictions" if found.metric.startswith("prediction") else "features"
@@ -154,6 +164,7 @@ ABOUT: Mapping[Test, About] = {
     "prediction_psi": About("drift", "prediction_drift", _psi_message),
     "detector": About("drift", "concept_drift", _detector_message),
     "calibration": About("drift", "concept_drift", _calibration_message),
+    "separation": About("drift", "concept_drift", _separation_message),
     "feature_shift": About("drift", "data_drift", _shift_message),
     "prediction_shift": About("drift", "prediction_drift", _shift_message),
     "pair_shift": About("drift", "data_drift", _pairs_message),

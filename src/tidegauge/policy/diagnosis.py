@@ -59,6 +59,7 @@ TABLE: tuple[Row, ...] = (
 _SUBJECTS: Mapping[Test, Subject] = {
     "rule": "realised",
     "detector": "realised",
+    "separation": "realised",
     "calibration": "calibration",
     "feature_psi": "data",
     "feature_shift": "data",

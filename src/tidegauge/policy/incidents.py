@@ -26,6 +26,7 @@ Test = Literal[
     "prediction_psi",
     "detector",
     "calibration",
+    "separation",
     "feature_shift",
     "prediction_shift",
     "pair_shift",

@@ -15,6 +15,7 @@ from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.multivariate import PairMoved
+from tidegauge.drift.separation_shift import SeparationShift
 from tidegauge.metrics.value import Value
 from tidegauge.policy.directions import BETTER_ABOVE, direction
 from tidegauge.records import Evidence
@@ -180,7 +181,7 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
     """Return the judgement of the e-detector on the error of a series.
 
     A breach from an alarm for the worse on. Alarms go on while the error is up; it is over when none came for
-    `resolve_after` outcomes and for QUIET times as many as the last one took to come.
+    `resolve_after` outcomes and for QUIET times as many as the last one took to come. A final alarm stands.
     """
     last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
     evidence = Evidence(
@@ -193,7 +194,35 @@ def judge_error(detector: ErrorShift, resolve_after: int) -> Judgement:
     )
     if detector.baseline is None:
         return Judgement("undecided", evidence, "few_samples")
-    recent = last is not None and last.worse and detector.seen - last.seen < quiet
+    stands = last is not None and (detector.final or detector.seen - last.seen < quiet)
+    recent = stands and last is not None and last.worse
+    return Judgement("breach" if recent else "healthy", evidence)
+
+
+def judge_scores(detector: CalibrationShift | SeparationShift, resolve_after: int) -> Judgement:
+    """Return the judgement of an e-detector that looks at labels beside their scores."""
+    if isinstance(detector, SeparationShift):
+        return judge_separation(detector, resolve_after)
+    return judge_calibration(detector, resolve_after)
+
+
+def judge_separation(detector: SeparationShift, resolve_after: int) -> Judgement:
+    """Return the judgement of the e-detector on the area under the ROC curve.
+
+    A breach from an alarm on, over as for `judge_error`.
+    """
+    last, quiet = detector.last, max(resolve_after, QUIET * detector.took)
+    evidence = Evidence(
+        metric="roc_auc",
+        window="all",
+        n=detector.seen,
+        current=last.after if last else None,
+        baseline=detector.reference.auc if detector.reference else None,
+        detector=detector.name,
+    )
+    if detector.reference is None:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and detector.seen - last.seen < quiet
     return Judgement("breach" if recent else "healthy", evidence)
 
 
