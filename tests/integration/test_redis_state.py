@@ -48,6 +48,17 @@ def test_a_store_that_lost_what_was_published_is_noticed(state: RedisState, stor
     assert state.publish(0, state.claim(0), {"tg:metrics:a:b": {"f1@1h": "3"}})
 
 
+def test_hashes_of_any_size_are_published_whole(state: RedisState, store: redis.Redis) -> None:
+    wide = {f"feature-{number}.psi": f"{number / 7}" for number in range(9_001)}
+    narrow = {"updated_ms": "1"}
+    assert state.publish(
+        0, state.claim(0), {"tg:drift:wide:v1": wide, "tg:none": {}, "tg:drift:b:v1": narrow}
+    )
+    found = store.hgetall("tg:drift:wide:v1")
+    assert {field.decode(): text.decode() for field, text in found.items()} == wide
+    assert store.hgetall("tg:drift:b:v1") == {b"updated_ms": b"1"}
+
+
 def test_an_epoch_is_never_given_out_twice_even_if_redis_forgets_it(
     state: RedisState, store: redis.Redis
 ) -> None:

@@ -64,3 +64,18 @@ def test_a_quantile_of_few_rows_has_an_open_interval() -> None:
 def test_a_range_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="0 < low < high"):
         Distribution(low=5, high=1)
+
+
+def test_the_quantiles_of_many_rows_are_those_of_each_alone() -> None:
+    random = np.random.default_rng(3)
+    sizes = [0, 1, 7, 400, 0, 30_000]
+    cells = np.stack([summed(FAMILY, random.lognormal(at, 1 + at / 3, n)) for at, n in enumerate(sizes)])
+    together = FAMILY.columns(cells, QUANTILES)
+    for row, own in enumerate(cells):
+        below = np.rint(own[:-1]).cumsum()
+        for name, q in QUANTILES.items():
+            found = together.values(row)[name]
+            assert found == FAMILY.values(own, QUANTILES)[name]
+            if sizes[row]:
+                rank = max(np.ceil(q * sizes[row] - 1e-9), 1)
+                assert found.value == FAMILY._points[np.searchsorted(below, rank)]

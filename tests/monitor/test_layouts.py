@@ -169,3 +169,15 @@ def test_a_tree_that_lacks_something_is_refused_by_name_or_read() -> None:
 def test_what_is_no_state_is_refused(state: object) -> None:
     with pytest.raises(SnapshotError):
         Monitor(SETTINGS).restore(state)
+
+
+def test_history_is_told_with_whole_reports_and_none_of_it_is_lost_between_them() -> None:
+    hasty, patient = Monitor(SETTINGS), Monitor(SETTINGS)
+    for block in every():
+        hasty.observe(block)
+        patient.observe(block)
+        assert not [key for key in hasty.report(None, whole=False).writes if key.startswith("tg:series:")]
+    told = [monitor.report().writes for monitor in (hasty, patient)]
+    history = [{key: one[key] for key in one if key.startswith("tg:series:")} for one in told]
+    assert history[0] == history[1]
+    assert history[0]

@@ -101,15 +101,14 @@ class Distribution:
         """
         z = normal_quantile(confidence)
         q = np.array([*quantiles.values()])
-        below = np.rint(cells[:, :-1]).cumsum(axis=1)
-        n = np.maximum(below[:, -1:], 0.0)
+        used = np.flatnonzero(cells[:, :-1].any(axis=0))  # the others hold no quantile
+        below = np.rint(cells[:, used]).cumsum(axis=1)
+        n = np.maximum(below[:, -1:] if len(used) else np.zeros((len(cells), 1)), 0.0)
         centre, half = n * q, z * np.sqrt(n * q * (1 - q))
         rank = np.clip(np.ceil(centre - 1e-9), 1, np.maximum(n, 1))
         first, last = np.floor(centre - half), np.ceil(centre + half) + 1
         ranks = np.concatenate((rank, np.maximum(first, 1), np.minimum(last, n)), axis=1)
-        found = np.empty(ranks.shape, np.int64)
-        for row, (sums, wanted) in enumerate(zip(below, ranks, strict=True)):
-            found[row] = np.searchsorted(sums, wanted)
+        found = np.append(used, self.width - 1)[_places(below, ranks)]
         at, lower, upper = found[:, : len(q)], found[:, len(q) : 2 * len(q)], found[:, 2 * len(q) :]
         some = n > 0
         return Columns(
@@ -150,3 +149,17 @@ class Distribution:
         if cell >= self.buckets + 2:
             return self.high
         return self.low * math.exp((cell - 2) * self._log_growth) * (1 + self.relative_error)
+
+
+def _places(sums: Floats, ranks: Floats) -> NDArray[np.int64]:
+    """Return for each rank [rows, m] the first place in its row of sums [rows, k] that reaches it, or k.
+
+    >>> _places(np.array([[1.0, 3.0], [2.0, 2.0]]), np.array([[2.0], [3.0]])).tolist()
+    [[1], [2]]
+    """
+    rows, across = sums.shape
+    apart = max(float(sums.max(initial=0.0)), float(ranks.max(initial=0.0))) + 1
+    starts = np.arange(rows)[:, None] * apart  # so that all rows are one rising column
+    found = np.searchsorted((sums + starts).reshape(-1), (ranks + starts).reshape(-1)).reshape(ranks.shape)
+    places: NDArray[np.int64] = np.clip(found - np.arange(rows)[:, None] * across, 0, across)
+    return places

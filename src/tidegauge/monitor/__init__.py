@@ -132,8 +132,8 @@ class Monitor:
     def report(self, limit: int | None = None, whole: bool = True) -> Report:
         """Return what changed since it was last told, as the hashes that others read.
 
-        At most `limit` series, those that wait longest; the hashes of drift, estimates and baselines only
-        in a `whole` report. Cost: a millisecond, and .2 ms a series, for a whole report twice as much.
+        At most `limit` series, those that wait longest; the hashes of drift, estimates, baselines and history
+        only in a `whole` report. Cost: a millisecond, and .2 ms a series, for a whole report twice as much.
         """
         writes: Writes = {}
         told = sorted(islice(self._changed, limit))
@@ -271,10 +271,10 @@ class Monitor:
         """Add the hashes of some series."""
         for series, fields in zip(told, self._metrics(told), strict=True):
             writes[report.metrics_key(self._roster.series[series])] = fields
-            self._add_history(writes, series)
 
     def _tell_versions(self, writes: Writes, versions: list[int]) -> None:
         """Add the hashes of some versions that segments have not."""
+        self._add_history(writes, versions)
         for series, fields in zip(versions, self._estimated(versions), strict=True):
             key = self._roster.series[series]
             if fields:
@@ -299,18 +299,17 @@ class Monitor:
         found = [{keys.UPDATED: str(self._roster.watermark(one))} for one in told]
         for table in self._quality.tables(series):
             places = table.mine.tolist()
-            for place, fields in zip(places, report.table_fields(table.window, table.columns), strict=True):
-                found[place] |= fields
+            report.add_table([found[place] for place in places], table.window, table.columns)
             counts = [] if table.confusion is None else table.confusion.tolist()
             for place, matrix in zip(places, counts, strict=False):
                 classes = self._roster.models[self._roster.series_model[told[place]]].classes
                 own = [row[: len(classes)] for row in matrix[: len(classes)]]
                 found[place] |= report.confusion_field(table.window, classes, own)
         for window, columns in self._traffic.tables(series, monitor.time_windows):
-            for place, fields in enumerate(report.table_fields(window, columns)):
-                found[place] |= fields
+            report.add_table(found, window, columns)
+            for place, fields in enumerate(found):
                 if named := self._traffic.named(told[place], window):
-                    found[place] |= report.metric_fields(window, named)
+                    fields.update(report.metric_fields(window, named))
         return found
 
     def _drift(self, series: int) -> dict[str, str]:
@@ -331,20 +330,23 @@ class Monitor:
         """Return the estimates of some versions, empty where there are none."""
         found: list[dict[str, str]] = [{} for _ in told]
         for mine, window, columns in self._estimates.tables(np.array(told, np.int64)):
-            for place, fields in zip(mine.tolist(), report.table_fields(window, columns), strict=True):
-                found[place] |= fields
+            report.add_table([found[place] for place in mine.tolist()], window, columns)
         for place, series in enumerate(told):
             for window, values in self._estimates.values(series).items():
                 found[place] |= report.metric_fields(window, values)
         return found
 
-    def _add_history(self, writes: Writes, series: int) -> None:
-        for hour in sorted(self._hours.pop(series, ())):
-            key, at_ms = self._roster.series[series], hour * HISTORY_PANE_MS
-            values = self._quality.history(series, at_ms, report.HISTORY_METRICS)
-            if values:
-                day = writes.setdefault(keys.series_key(key.model_id, key.version, at_ms), {})
-                day |= report.history_field(at_ms, values)
+    def _add_history(self, writes: Writes, versions: list[int]) -> None:
+        """Add the hours of some versions that had new outcomes."""
+        new = [(one, hour) for one in versions for hour in sorted(self._hours.pop(one, ()))]
+        hours = [(one, hour * HISTORY_PANE_MS) for one, hour in new]
+        series, at_ms = np.array(hours, np.int64).reshape(-1, 2).T
+        for places, columns in self._quality.histories(series, at_ms, report.HISTORY_METRICS):
+            for row, place in enumerate(places.tolist()):
+                version, hour_ms = hours[place]
+                key = self._roster.series[version]
+                day = writes.setdefault(keys.series_key(key.model_id, key.version, hour_ms), {})
+                day |= report.history_field(hour_ms, columns.values(row))
 
 
 def _places(chosen: NDArray[np.bool_]) -> Ints | None:

@@ -105,9 +105,23 @@ class Quality:
 
     def history(self, series: int, at_ms: int, only: Collection[str]) -> dict[str, Value]:
         """Return some metrics of the hour in which `at_ms` lies; empty where it has no outcome."""
-        ledger = self._ledgers.of_series(series)
-        cells = None if ledger is None else ledger.history.pane(series, at_ms)
-        return {} if ledger is None or cells is None else self._named(ledger, series, cells, only)
+        found = next(self.histories(np.array([series]), np.array([at_ms]), only), None)
+        return {} if found is None else found[1].values()
+
+    def histories(self, series: Ints, at_ms: Ints, only: Collection[str]) -> Iterator[tuple[Ints, Columns]]:
+        """Yield which of the hours in which `at_ms` [n] of series [n] lie, and a row of some metrics of each.
+
+        Hours without outcomes are left out.
+        """
+        for ledger, like, mine in self._alike(series):
+            hours = zip(mine.tolist(), series[mine].tolist(), at_ms[mine].tolist(), strict=True)
+            panes = {place: ledger.history.pane(number, at) for place, number, at in hours}
+            cells = {place: pane for place, pane in panes.items() if pane is not None}
+            if cells:
+                yield (
+                    np.array([*cells], np.int64),
+                    self._columns(ledger, like, np.stack([*cells.values()]), only),
+                )
 
     def over(self, series: int, spans: Sequence[moving.Span], metric: str, least: int) -> Value | None:
         """Return a metric of the hours that begin in any of the spans; None for a metric of other tasks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple
@@ -61,10 +61,12 @@ def metric_fields(window: str, values: Mapping[str, Value]) -> dict[str, str]:
     return fields
 
 
-def table_fields(window: str, columns: Columns) -> Iterator[dict[str, str]]:
-    """Yield for each row of metrics over a window what `metric_fields` returns.
+def add_table(hashes: Sequence[dict[str, str]], window: str, columns: Columns) -> None:
+    """Add to the hash of each row of metrics over a window what `metric_fields` returns.
 
-    >>> list(table_fields("1h", Columns(("mae",), *(np.array([[x]]) for x in (0.5, 10.0, 0.4, np.nan)))))
+    >>> found: list[dict[str, str]] = [{}]
+    >>> add_table(found, "1h", Columns(("mae",), *(np.array([[x]]) for x in (0.5, 10.0, 0.4, np.nan))))
+    >>> found
     [{'mae@1h': '0.5', 'mae@1h.lo': '0.4', 'mae@1h.hi': 'null', 'mae@1h.n': '10'}]
     """
     names = _field_names(window, columns.names)
@@ -72,8 +74,8 @@ def table_fields(window: str, columns: Columns) -> Iterator[dict[str, str]]:
     texts = iter(keys.number_texts(floats.reshape(-1).tolist()))
     counts = iter(keys.number_texts(columns.n.astype(np.int64).reshape(-1).tolist()))
     parts, metrics = floats.shape[1], columns.n.shape[1]
-    for _ in range(len(floats)):
-        yield dict(zip(names, chain(islice(texts, parts), islice(counts, metrics)), strict=True))
+    for fields in hashes:
+        fields.update(zip(names, chain(islice(texts, parts), islice(counts, metrics)), strict=True))
 
 
 @lru_cache(maxsize=1024)

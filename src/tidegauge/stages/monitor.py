@@ -8,10 +8,11 @@ The order of a step; every write replays harmlessly:
 5. less often, store a snapshot with the next offset, refused likewise
 6. commit that offset; the group's offset is a hint, the snapshot's is what a new owner starts at
 
-Metric state goes out in pieces, the series that wait longest first; a piece is followed by a rest as long as
-the stage is busy: short when it is quiet, so that a label shows within a blink, long when it lags behind.
+Metric state goes out in pieces, the partitions in turn and of each the series that wait longest. A piece is
+followed by a rest: a short one where all that changed went with it, so that a label shows within a blink; a
+long one where more waits than went with it, or the stage lags behind: writing leaves time for the rest then.
 Snapshots are stored one partition at a time, in turn, so that the other blocks wait for one alone.
-Drift, estimates and baselines go with a piece once a second, more often where not all of them fit.
+Drift, estimates, baselines and history go with a piece once a second, more often where not all of them fit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -54,9 +55,13 @@ _FLUSH_SECONDS = 5.0
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
 _WHOLE_SECONDS = 1.0  # from one piece with drift and estimates to the next, at most
 _WHOLE_REST = 6  # times what such a piece took, where more of them wait
-_PIECE_SECONDS = 0.02  # what a piece should take
-_PIECE_SERIES = (4, 512)  # at least and at most
-_RESTS = {"quiet": 1, "busy": 1, "behind": 19}  # times what the piece took
+_PIECE_SECONDS = 0.05  # what a piece should take: the larger, the less a series costs
+_PIECE_SERIES = (16, 512)  # at least and at most
+_RESTS = {  # times what the piece took; the second where more waits than went with it
+    "quiet": (1, 0),
+    "busy": (1, 4),
+    "behind": (19, 19),
+}
 _SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
 _LONGEST_REST_SECONDS = 300.0
 _FAREWELL_SECONDS = 5.0  # to publish the rest; the next owner publishes everything anyway
@@ -71,6 +76,7 @@ class Owned:
     next_offset: int
     saved_offset: int
     saved_at: float = 0.0  # by the stage's clock
+    named: set[str] = field(default_factory=set)  # models that are in the set of all
 
 
 class MonitorStage:
@@ -96,7 +102,9 @@ class MonitorStage:
         self._reports: dict[int, Report] = {}  # not written yet
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
-        self._piece = 16  # series
+        self._piece = _PIECE_SERIES[0]
+        self._turn = -1  # the partition that was served last
+        self._crowded = False  # more waits than went with the last piece
         self._published = self._saved = self._looked = self._whole = clock()
         self._whole_rest = _WHOLE_SECONDS
         self._published_in = self._saved_in = 0.0  # seconds that the last one took
@@ -158,8 +166,9 @@ class MonitorStage:
     def _publish_rest(self, taken: int) -> float:
         """Return how long after a piece the next one goes out, when so many records came at once."""
         load = "quiet" if not taken else "behind" if self._behind() else "busy"
-        longest = self._settings.monitor.publish_seconds
-        return min(max(_RESTS[load] * self._published_in, _SOONEST_SECONDS), longest)
+        rest = _RESTS[load][self._crowded] * self._published_in
+        soonest = 0.0 if self._crowded else _SOONEST_SECONDS
+        return min(max(rest, soonest), self._settings.monitor.publish_seconds)
 
     def _behind(self) -> bool:
         """Return whether more blocks wait in a partition than are taken at once."""
@@ -191,10 +200,9 @@ class MonitorStage:
         changed = self._changed(whole)
         if not changed:
             whole, changed = True, self._changed(True)
-        for partition in changed:
-            self._publish_of(partition, max(1, self._piece // len(changed)), whole)
+        told = self._publish_in_turn(changed, whole)
         if started - self._looked >= self._settings.monitor.publish_seconds:
-            for partition in self._owned.keys() - changed:
+            for partition in self._owned.keys() - changed.keys():
                 self._publish_of(partition, 0)
             self._looked = started
         self._published_in = self._clock() - started
@@ -202,23 +210,40 @@ class MonitorStage:
             more = any(owned.monitor.unread() for owned in self._owned.values())
             self._whole = started
             self._whole_rest = min(_WHOLE_SECONDS, _WHOLE_REST * self._published_in if more else math.inf)
-        if changed:
-            fitting = self._piece * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
-            least, most = _PIECE_SERIES
-            self._piece = min(max(int(fitting), least), most)
+        if told >= self._piece or self._published_in > _PIECE_SECONDS:
+            fitting = told * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
+            self._piece = min(max(int(fitting), _PIECE_SERIES[0]), _PIECE_SERIES[1])
 
-    def _changed(self, whole: bool) -> list[int]:
-        """Return the partitions that have something to publish."""
-        return [
-            partition
-            for partition, owned in self._owned.items()
-            if partition in self._reports or owned.monitor.unmeasured() or (whole and owned.monitor.unread())
-        ]
+    def _publish_in_turn(self, changed: Mapping[int, int], whole: bool) -> int:
+        """Write a piece of partitions with so many series each; return how many series it told of.
+
+        One after the other, from the one whose turn it is: series are cheaper together than apart.
+        """
+        room = self._piece
+        for partition in sorted(changed, key=lambda number: (number <= self._turn, number)):
+            if room <= 0:
+                break
+            self._publish_of(partition, room, whole)
+            self._turn = partition
+            room -= changed[partition]
+        self._crowded = sum(changed.values()) > self._piece
+        return min(sum(changed.values()), self._piece)
+
+    def _changed(self, whole: bool) -> dict[int, int]:
+        """Return the partitions that have something to publish, and of how many series."""
+        found = {}
+        for partition, owned in self._owned.items():
+            count = max(owned.monitor.unmeasured(), owned.monitor.unread() if whole else 0)
+            if count or partition in self._reports:
+                found[partition] = count
+        return found
 
     def _publish_of(self, partition: int, limit: int, whole: bool = True) -> None:
         owned = self._owned[partition]
         report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report(limit, whole)
-        self._store.add_members(keys.MODELS, report.models)
+        if whole or not owned.named.issuperset(report.models):
+            self._store.add_members(keys.MODELS, report.models)
+            owned.named.update(report.models)
         if not self._store.publish(partition, owned.epoch, report.writes):
             raise TidegaugeError(f"partition {partition} has a newer owner")
         del self._reports[partition]
