@@ -204,6 +204,17 @@ def test_with_a_probability_there_is_one_alarm_that_ends_it(healthy):
     assert healthy < change.seen - 200 < healthy + 200
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(LEARNED, ONCE), (ONCE, LEARNED), (ONCE, ONCE._replace(ever=0.2))]
+)
+def test_evidence_for_one_promise_is_none_for_another(before, after):
+    detector = ErrorShift(before)
+    detector.update(errors(3, 1_000, 0.1))
+    with pytest.raises(SnapshotError):
+        ErrorShift.load(detector.dump(), after)
+    assert ErrorShift.load(detector.dump(), before).seen == 1_000
+
+
 def test_newcomers_have_1_in_all_however_they_are_cut():
     every = newcomers(0, 10_000, ONCE)
     assert every.sum() == pytest.approx(1 - 1 / (1 + math.log2(10_001)))

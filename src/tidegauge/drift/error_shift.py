@@ -59,6 +59,7 @@ class _State(msgspec.Struct):
     held: list[float]
     owned: list[float]
     runs: list[Run]
+    ever: float | None = None  # what was promised; evidence for one promise is none for another
 
 
 class ErrorShift:
@@ -107,7 +108,7 @@ class ErrorShift:
     def dump(self) -> dict[str, Any]:
         """Return the state as plain data that `load` reads back."""
         counts = self.seen, self.changes, self.last, self.took
-        state = _State(VERSION, *counts, self.baseline, self._held, self._owned, self._runs)
+        state = _State(VERSION, *counts, self.baseline, self._held, self._owned, self._runs, self.terms.ever)
         plain: dict[str, Any] = msgspec.to_builtins(state)
         return plain
 
@@ -120,6 +121,8 @@ class ErrorShift:
             raise SnapshotError(f"{NAME}: {error}") from error
         if read.version != VERSION:
             raise SnapshotError(f"{NAME}: expected version {VERSION}, got {read.version}")
+        if read.ever != terms.ever:
+            raise SnapshotError(f"{NAME}: expected evidence for {terms.ever}, got {read.ever}")
         detector = cls(terms)
         detector.seen, detector.changes, detector.last, detector.took = (
             read.seen,
