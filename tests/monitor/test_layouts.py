@@ -171,6 +171,17 @@ def test_what_is_no_state_is_refused(state: object) -> None:
         Monitor(SETTINGS).restore(state)
 
 
+def test_metrics_and_what_is_told_without_them_are_together_what_one_report_tells() -> None:
+    apart, whole = Monitor(SETTINGS), Monitor(SETTINGS)
+    for block in every():
+        apart.observe(block)
+        whole.observe(block)
+    parts = apart.report(whole=False), apart.report(metrics=False)
+    assert not parts[0].writes.keys() & parts[1].writes.keys()
+    assert parts[0].writes | parts[1].writes == whole.report().writes
+    assert not apart.unreported()
+
+
 def test_history_is_told_with_whole_reports_and_none_of_it_is_lost_between_them() -> None:
     hasty, patient = Monitor(SETTINGS), Monitor(SETTINGS)
     for block in every():

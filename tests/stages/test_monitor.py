@@ -179,7 +179,7 @@ def test_partitions_take_turns_and_a_full_piece_is_of_one() -> None:
     assert world.published_partitions[:6] == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_model_is_named_when_it_is_new_and_with_whole_reports() -> None:
+def test_a_model_is_named_when_it_is_new_and_once_after_each_whole_report() -> None:
     world = World(records(rounds=100, models=2))
     running = stage(world)
     while world.waiting:

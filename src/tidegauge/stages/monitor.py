@@ -12,7 +12,8 @@ Metric state goes out in pieces, the partitions in turn and of each the series t
 followed by a rest: a short one where all that changed went with it, so that a label shows within a blink; a
 long one where more waits than went with it, or the stage lags behind: writing leaves time for the rest then.
 Snapshots are stored one partition at a time, in turn, so that the other blocks wait for one alone.
-Drift, estimates, baselines and history go with a piece once a second, more often where not all of them fit.
+Drift, estimates, baselines and history follow once a second, likewise one partition at a time, and more often
+where not all of them fit.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a jo
 _LINGER_SECONDS = 0.02
 _FLUSH_SECONDS = 5.0
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
-_WHOLE_SECONDS = 1.0  # from one piece with drift and estimates to the next, at most
+_WHOLE_SECONDS = 1.0  # from one piece of a partition with drift and estimates to its next, at most
 _WHOLE_REST = 6  # times what such a piece took, where more of them wait
 _PIECE_SECONDS = 0.05  # what a piece should take: the larger, the less a series costs
 _PIECE_SERIES = (16, 512)  # at least and at most
@@ -76,7 +77,7 @@ class Owned:
     next_offset: int
     saved_offset: int
     saved_at: float = 0.0  # by the stage's clock
-    named: set[str] = field(default_factory=set)  # models that are in the set of all
+    named: set[str] = field(default_factory=set)  # models that were put into the set of all lately
 
 
 class MonitorStage:
@@ -103,7 +104,7 @@ class MonitorStage:
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
         self._piece = _PIECE_SERIES[0]
-        self._turn = -1  # the partition that was served last
+        self._turn = self._whole_turn = -1  # the partition that was served last
         self._crowded = False  # more waits than went with the last piece
         self._published = self._saved = self._looked = self._whole = clock()
         self._whole_rest = _WHOLE_SECONDS
@@ -196,52 +197,60 @@ class MonitorStage:
         Now and then write nothing of those that did not change: the store says then whether it lost writes.
         """
         started = self._clock()
-        whole = started - self._whole >= self._whole_rest
-        changed = self._changed(whole)
-        if not changed:
-            whole, changed = True, self._changed(True)
-        told = self._publish_in_turn(changed, whole)
+        changed = self._changed()
+        self._publish_in_turn(changed)
+        self._publish_whole(at_once=not changed)
         if started - self._looked >= self._settings.monitor.publish_seconds:
             for partition in self._owned.keys() - changed.keys():
                 self._publish_of(partition, 0)
             self._looked = started
         self._published_in = self._clock() - started
-        if whole:
-            more = any(owned.monitor.unread() for owned in self._owned.values())
-            self._whole = started
-            self._whole_rest = min(_WHOLE_SECONDS, _WHOLE_REST * self._published_in if more else math.inf)
-        if told >= self._piece or self._published_in > _PIECE_SECONDS:
-            fitting = told * _PIECE_SECONDS / max(self._published_in, _PIECE_SECONDS / 2)
-            self._piece = min(max(int(fitting), _PIECE_SERIES[0]), _PIECE_SERIES[1])
 
-    def _publish_in_turn(self, changed: Mapping[int, int], whole: bool) -> int:
-        """Write a piece of partitions with so many series each; return how many series it told of.
+    def _publish_in_turn(self, changed: Mapping[int, int]) -> None:
+        """Write a piece of the metrics of partitions, of which so many series changed.
 
         One after the other, from the one whose turn it is: series are cheaper together than apart.
         """
-        room = self._piece
-        for partition in sorted(changed, key=lambda number: (number <= self._turn, number)):
+        started, room, every = self._clock(), self._piece, sum(changed.values())
+        for partition in _from(self._turn, changed):
             if room <= 0:
                 break
-            self._publish_of(partition, room, whole)
+            self._publish_of(partition, room, whole=False)
             self._turn = partition
             room -= changed[partition]
-        self._crowded = sum(changed.values()) > self._piece
-        return min(sum(changed.values()), self._piece)
+        self._crowded = every > self._piece
+        took = self._clock() - started
+        if self._crowded or took > _PIECE_SECONDS:
+            fitting = min(every, self._piece) * _PIECE_SECONDS / max(took, _PIECE_SECONDS / 2)
+            self._piece = min(max(int(fitting), _PIECE_SERIES[0]), _PIECE_SERIES[1])
 
-    def _changed(self, whole: bool) -> dict[int, int]:
-        """Return the partitions that have something to publish, and of how many series."""
-        found = {}
-        for partition, owned in self._owned.items():
-            count = max(owned.monitor.unmeasured(), owned.monitor.unread() if whole else 0)
-            if count or partition in self._reports:
-                found[partition] = count
-        return found
+    def _publish_whole(self, at_once: bool) -> None:
+        """Write a whole report of the partition whose turn it is, where it is time for one or `at_once`."""
+        started = self._clock()
+        if not at_once and started - self._whole < self._whole_rest:
+            return
+        unread = {number: owned.monitor.unread() for number, owned in self._owned.items()}
+        for partition in _from(self._whole_turn, {number for number, count in unread.items() if count})[:1]:
+            self._publish_of(partition, self._piece, metrics=False)
+            self._owned[partition].named.clear()  # somebody may delete the set
+            self._whole, self._whole_turn = started, partition
+            more = self._owned[partition].monitor.unread() > 0
+            took = self._clock() - started
+            turn = _WHOLE_SECONDS / len(self._owned)
+            self._whole_rest = min(turn, _WHOLE_REST * took if more else math.inf)
+            self._crowded = self._crowded or (at_once and sum(unread.values()) > self._piece)
 
-    def _publish_of(self, partition: int, limit: int, whole: bool = True) -> None:
+    def _changed(self) -> dict[int, int]:
+        """Return the partitions that have metrics to publish, and of how many series."""
+        counts = {number: owned.monitor.unmeasured() for number, owned in self._owned.items()}
+        return {number: count for number, count in counts.items() if count or number in self._reports}
+
+    def _publish_of(self, partition: int, limit: int, whole: bool = True, metrics: bool = True) -> None:
         owned = self._owned[partition]
-        report = self._reports[partition] = self._reports.get(partition) or owned.monitor.report(limit, whole)
-        if whole or not owned.named.issuperset(report.models):
+        if partition not in self._reports:
+            self._reports[partition] = owned.monitor.report(limit, whole, metrics)
+        report = self._reports[partition]
+        if not owned.named.issuperset(report.models):
             self._store.add_members(keys.MODELS, report.models)
             owned.named.update(report.models)
         if not self._store.publish(partition, owned.epoch, report.writes):
@@ -306,3 +315,8 @@ class MonitorStage:
             self._to_commit.pop((topic, number), None)
             self._owned.pop(number, None)
             self._reports.pop(number, None)
+
+
+def _from(last: int, partitions: Iterable[int]) -> list[int]:
+    """Return partitions in turn, from the one after the last."""
+    return sorted(partitions, key=lambda number: (number <= last, number))
