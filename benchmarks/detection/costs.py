@@ -8,14 +8,19 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.detection import features
+from tidegauge.config import Drift, Settings
 from tidegauge.drift.calibration_shift import CalibrationShift, CalibrationTerms
 from tidegauge.drift.error_baseline import Terms
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.feature_shift import FeatureShift
 from tidegauge.drift.separation_shift import SeparationShift, SeparationTerms
+from tidegauge.monitor.cohorts import MOST_WAITING, Cohorts
+from tidegauge.monitor.first_labels import FirstLabels
+from tidegauge.monitor.roster import ModelState, Roster
 
 ROWS = 4_000  # one batch of the join
 REPEATS = 20
+FEW, MANY = 1_000, MOST_WAITING - ROWS  # outcomes that wait
 
 
 def error_ns() -> float:
@@ -41,6 +46,27 @@ def separation_ns() -> float:
     came = (rng.random(ROWS) < scores).astype(np.float64)
     detector = SeparationShift(SeparationTerms(run_length=1e9))
     return _best(lambda: detector.update(scores, came)) / ROWS
+
+
+def cohort_ns(waiting: int) -> float:
+    """Return the time of one outcome that waits for its label age together with so many others."""
+    settings = Settings(drift=Drift(label_age_seconds=waiting))  # a prediction a second
+    roster = Roster(settings)
+    model = ["a", ModelState().plain() | {"watermark_ms": 0}]
+    roster.restore({"models": [model], "series": [["a", "v1", None]]})
+    cohorts, rng, second = Cohorts(settings, roster), np.random.default_rng(1), 0
+
+    def observe(rows: int) -> None:
+        nonlocal second
+        at_ms = 1_000 * np.arange(second, second + rows)
+        second += rows
+        ids, scored = rng.integers(1 << 63, size=rows, dtype=np.uint64), np.zeros((rows, 2))
+        cohorts.observe(
+            FirstLabels(np.zeros(rows, np.int64), at_ms, at_ms + 1_000, ids, scored[:, 0], scored)
+        )
+
+    observe(waiting)
+    return _best(lambda: observe(ROWS)) / ROWS
 
 
 def feature_ns() -> float:

@@ -43,6 +43,7 @@ SEED = 1
 REFERENCES = (5_000, 50_000)  # rows; the last is what the last line speaks of
 RUNS = 15
 FLIGHT_SEEDS = (1, 2, 3)
+COHORTS = costs.FEW, costs.MANY
 PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE, PAIR_RUNS = 25, 400, 200.0, 20  # patience in steps
 
 
@@ -284,6 +285,7 @@ def cost(_figures: Path | None) -> Figures:
         ("an outcome, e_sr on what scores mean", costs.calibration_ns()),
         ("an outcome, e_sr on the AUC", costs.separation_ns()),
         ("a value, cells and e-d-BH", feature_ns),
+        *((f"an outcome, while {n} wait for their label age", costs.cohort_ns(n)) for n in COHORTS),
     ]
     table("Cost", ("what", "ns"), rows)
     return {"error_ns": round(error_ns), "feature_ns": round(feature_ns)}

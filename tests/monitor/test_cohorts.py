@@ -229,6 +229,14 @@ def test_easy_labels_that_come_first_are_no_shift_of_cohorts() -> None:
     assert fields["error.e_sr.n"] == str(6_000 - 120)
 
 
+def test_what_scores_mean_is_learned_from_cohorts_too() -> None:
+    rows = [
+        replace(one, proba=0.5 + 0.1 * (place % 3)) for place, one in enumerate(hard_and_easy(900, seed=7))
+    ]
+    fields = watched(rows, age=AGE)[0].report().writes[KEY]
+    assert fields["calibration.e_sr.n"] == fields["error.e_sr.n"] == str(900 - 18)
+
+
 def test_a_change_of_the_concept_is_found_in_cohorts() -> None:
     _, alerts = watched(hard_and_easy(6_000, seed=1, wrong_from=4_000), age=AGE)
     first = next(one for one in alerts if one.rule == "e_sr")
