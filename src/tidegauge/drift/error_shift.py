@@ -1,4 +1,4 @@
-"""A rise of the error against a frozen baseline, with a promised average run length.
+"""A rise of the error against the baseline of healthy outcomes, with a promised average run length.
 
 The e-detector of Shiryaev-Roberts type (Shin, Ramdas and Rinaldo 2024): at every step a new bettor starts
 with capital 1 against "the mean is at most m", and the evidence is what all of them own together. While that
@@ -9,7 +9,7 @@ outcomes, so nothing depends on how the outcomes are cut into updates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from tidegauge.drift import bets
 from tidegauge.drift.detectors import E_SR, Change
-from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
+from tidegauge.drift.error_baseline import Baseline, Learning, Terms, learn, settle, step_earnings
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
 
 NAME = E_SR
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)  # 1: the baseline was that of the reference for good
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change
 MOST_OWNED = 1e200  # an alarm even where no run length is known
@@ -56,6 +57,7 @@ class _State(msgspec.Struct):
     held: list[float]
     owned: list[float]
     runs: list[_Run]
+    learning: Learning | None = None
 
 
 class ErrorShift:
@@ -81,6 +83,7 @@ class ErrorShift:
         self._held: list[float] = []  # the reference while it is learned, then less than a block
         self._owned: list[float] = []
         self._runs: list[_Run] = []
+        self._learning: Learning | None = None  # of a baseline that is not given
         if terms.mean is not None and not terms.reference:
             self._start(learn(np.empty(0), terms))
 
@@ -100,6 +103,7 @@ class ErrorShift:
         """Return the state as plain data that `load` reads back."""
         counts = self.seen, self.changes, self.last, self.took
         state = _State(VERSION, *counts, self.baseline, self._held, self._owned, self._runs)
+        state.learning = self._learning
         plain: dict[str, Any] = msgspec.to_builtins(state)
         return plain
 
@@ -110,8 +114,9 @@ class ErrorShift:
             read = msgspec.convert(state, _State)
         except msgspec.ValidationError as error:
             raise SnapshotError(f"{NAME}: {error}") from error
-        if read.version != VERSION:
-            raise SnapshotError(f"{NAME}: expected version {VERSION}, got {read.version}")
+        if read.version not in READ_VERSIONS:
+            expected = " or ".join(map(str, READ_VERSIONS))
+            raise SnapshotError(f"{NAME}: expected version {expected}, got {read.version}")
         detector = cls(terms)
         detector.seen, detector.changes, detector.last, detector.took = (
             read.seen,
@@ -121,6 +126,7 @@ class ErrorShift:
         )
         detector.baseline, detector._held = read.baseline, read.held
         detector._owned, detector._runs = read.owned, read.runs
+        detector._learning = read.learning
         return detector
 
     def _learn(self, values: Floats) -> int:
@@ -128,7 +134,9 @@ class ErrorShift:
         count = min(len(values), self.terms.reference - len(self._held))
         self._held += values[:count].tolist()
         if len(self._held) == self.terms.reference:
-            self._start(learn(np.array(self._held), self.terms))
+            reference = np.array(self._held)
+            self._start(learn(reference, self.terms))
+            self._learning = Learning.after(reference) if self.terms.mean is None else None
         return count
 
     def _start(self, baseline: Baseline) -> None:
@@ -144,16 +152,45 @@ class ErrorShift:
         before = self.seen - held
         self._held = values[count * BLOCK :].tolist()
         self.seen = before + len(values)
+        found, start = [], 0
+        while start < count:
+            part = blocks[start : start + self._until_learned(count - start)]
+            for end in self._play(part, baseline):
+                at = (start + end) * BLOCK
+                found.append(self._changed(at - held - 1, before + at, baseline.mean))
+            baseline = self._sharpen(part, baseline)
+            start += len(part)
+        self.baseline = baseline
+        return found
+
+    def _until_learned(self, most: int) -> int:
+        """Return how many of at most so many blocks meet the baseline as it is."""
+        lacking = self._learning.lacking if self._learning else None
+        return most if lacking is None else min(most, -(-lacking // BLOCK))
+
+    def _play(self, blocks: Floats, baseline: Baseline) -> Iterator[int]:
+        """Let all bettors bet on blocks; yield after how many of them there was an alarm."""
         alarm_at = (self.run_length or MOST_OWNED) / BLOCK * len(baseline.stakes)
-        found, totals = [], _totals(blocks)
+        totals = _totals(blocks)
         for index, earned in enumerate(_earnings(blocks, baseline)):
             self._owned = [gain * (1.0 + owned) for gain, owned in zip(earned, self._owned, strict=True)]
             for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
                 run.step(gain, totals[index])
             if sum(self._owned) >= alarm_at:
-                end = (index + 1) * BLOCK
-                found.append(self._changed(end - held - 1, before + end, baseline.mean))
-        return found
+                yield index + 1
+
+    def _sharpen(self, blocks: Floats, baseline: Baseline) -> Baseline:
+        """Return the baseline after blocks, which may end a batch of learning."""
+        learning = self._learning
+        lacking = learning.lacking if learning else None
+        if learning is None or lacking is None:
+            return baseline
+        batch = learning.batch.taking(blocks)
+        if lacking > blocks.size:
+            self._learning = msgspec.structs.replace(learning, batch=batch)
+            return baseline
+        self._learning = learning.closed(batch)
+        return settle(self._learning, self.terms)
 
     def _changed(self, at: int, seen: int, before: float) -> Change:
         worse = 2 * sum(self._owned[: len(bets.ODDS)]) >= sum(self._owned)
