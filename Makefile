@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 FAULTS_ARGS ?=
 BENCH_ARGS ?=
+DETECTION_ARGS ?=
 QUICK ?=
 # processes of the unit tests
 JOBS ?= auto
@@ -57,8 +58,8 @@ faults-long: $(DEV_READY) ## The same at random for an hour and at least 200 kil
 bench: $(DEV_READY) ## Product, peers and limit on the same events: half an hour, or minutes with QUICK=1
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH_ARGS)
 
-detection: $(DEV_READY) ## How often the detectors cry for nothing, and how soon they find what is there
-	$(BIN)/python -m benchmarks.detection --figures docs/figures
+detection: $(DEV_READY) ## How often the detectors cry for nothing, and how soon they find what is there (DETECTION_ARGS="--seed 7")
+	$(BIN)/python -m benchmarks.detection $(if $(DETECTION_ARGS),$(DETECTION_ARGS),--figures docs/figures)
 
 fuzz: $(DEV_READY) ## Ten million broken messages for every decoder: about ten minutes (FUZZ_ARGS="--seed 7")
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)

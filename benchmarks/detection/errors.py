@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.detection.streams import Errors
-from tidegauge.drift.error_baseline import Terms, learn, step_earnings
+from tidegauge.drift.error_baseline import Baseline, Learning, Sums, Terms, learn, settle, step_earnings
 from tidegauge.drift.error_shift import BLOCK, newcomers
 
 Floats = NDArray[np.float64]
@@ -21,12 +22,12 @@ class Bettors:
 
     def __init__(self, reference: Floats, terms: Terms) -> None:
         learned = [learn(values, terms) for values in reference]
-        self._means = np.array([one.means for one in learned])
-        self._stakes = np.array([one.stakes for one in learned])
-        self._inflation = np.array([[one.inflation] for one in learned])
         self._terms, self._steps = terms, 0
+        self._take(learned)
         self._alarm_at = (terms.evidence or (terms.run_length or 1.0) / BLOCK) * self._means.shape[1]
         self._owned = np.zeros(self._means.shape)
+        self._learning = [Learning.after(values) for values in reference] if terms.learns_on else []
+        self._n, self._sums = 0, np.zeros((2, len(reference)))  # of the batch: totals, products of neighbours
 
     def step(self, block: Floats) -> NDArray[np.bool_]:
         """Take a block [streams, BLOCK]; return which streams raise an alarm, whose bettors start anew."""
@@ -35,12 +36,33 @@ class Bettors:
         self._owned *= step_earnings(block, self._means, self._stakes, self._inflation)
         alarms = self._owned.sum(axis=1) >= self._alarm_at
         self._owned[alarms] = 0.0
+        lacking = self._learning[0].lacking if self._learning else None
+        if lacking is not None:
+            self._n += BLOCK
+            self._sums += block.sum(axis=1), (block[:, 1:] * block[:, :-1]).sum(axis=1)
+            if self._n >= lacking:
+                self._sharpen()
         return alarms
+
+    def _sharpen(self) -> None:
+        """Close the batch; values are 0 or 1, so their squares are themselves."""
+        pairs = self._n // BLOCK * (BLOCK - 1)
+        batches = [Sums(self._n, total, total, pairs, both) for total, both in self._sums.T.tolist()]
+        every = zip(self._learning, batches, strict=True)
+        self._learning = [one.closed(batch) for one, batch in every]
+        self._take([settle(one, self._terms) for one in self._learning])
+        self._n, self._sums = 0, np.zeros(self._sums.shape)
+
+    def _take(self, learned: Sequence[Baseline]) -> None:
+        self._means = np.array([one.means for one in learned])
+        self._stakes = np.array([one.stakes for one in learned])
+        self._inflation = np.array([[one.inflation] for one in learned])
 
 
 class Null(NamedTuple):
     """What streams without a shift gave."""
 
+    mean: float
     correlation: float
     baseline: str
     outcomes: int
@@ -55,12 +77,14 @@ class Null(NamedTuple):
         return self.alarms / self.outcomes * 10_000
 
 
-def null(seed: int, streams: int, outcomes: int, correlation: float, terms: Terms) -> Null:
+def null(
+    seed: int, streams: int, outcomes: int, correlation: float, terms: Terms, mean: float = MEAN
+) -> Null:
     """Return the alarms of streams of so many outcomes after their reference, without any shift."""
-    source = Errors(np.random.default_rng(seed), streams, MEAN, correlation)
+    source = Errors(np.random.default_rng(seed), streams, mean, correlation)
     bettors = Bettors(source.take(terms.reference), terms)
     alarms = sum(int(bettors.step(block).sum()) for block in source.blocks(outcomes // BLOCK, BLOCK))
-    return Null(correlation, _name(terms), streams * (outcomes // BLOCK) * BLOCK, alarms)
+    return Null(mean, correlation, name(terms), streams * (outcomes // BLOCK) * BLOCK, alarms)
 
 
 def ever(seed: int, streams: int, outcomes: int, correlation: float, terms: Terms) -> float:
@@ -79,18 +103,25 @@ class Delay(NamedTuple):
     found: float  # share of streams
 
 
-def delay(
-    seed: int, streams: int, clean: int, within: int, to: float, terms: Terms, correlation: float = 0.0
-) -> Delay:
-    """Return the delay of the first alarm once the error rises to `to`, `clean` outcomes after the reference.
+class Rise(NamedTuple):
+    """A rise of the error, so many outcomes after the reference."""
 
-    Alarms before the shift count for nothing: evidence starts anew after them, as in service.
+    to: float
+    mean: float = MEAN
+    clean: int = 3_000
+    correlation: float = 0.0
+
+
+def delay(seed: int, streams: int, within: int, rise: Rise, terms: Terms) -> Delay:
+    """Return the delay of the first alarm after a rise.
+
+    Alarms before the rise count for nothing: evidence starts anew after them, as in service.
     """
-    source = Errors(np.random.default_rng(seed), streams, MEAN, correlation)
+    source = Errors(np.random.default_rng(seed), streams, rise.mean, rise.correlation)
     bettors = Bettors(source.take(terms.reference), terms)
-    for block in source.blocks(clean // BLOCK, BLOCK):
+    for block in source.blocks(rise.clean // BLOCK, BLOCK):
         bettors.step(block)
-    source.mean = to
+    source.mean = rise.to
     first = np.full(streams, np.inf)
     for number, block in enumerate(source.blocks(within // BLOCK, BLOCK), start=1):
         hit = bettors.step(block)
@@ -103,5 +134,6 @@ def summary(delays: Floats) -> Delay:
     return Delay(float(np.quantile(delays, 0.5, method="inverted_cdf")), float(np.isfinite(delays).mean()))
 
 
-def _name(terms: Terms) -> str:
+def name(terms: Terms) -> str:
+    """Return what a baseline is called."""
     return f"learned from {terms.reference}" if terms.mean is None else "known"

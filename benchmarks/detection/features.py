@@ -12,7 +12,7 @@ from scipy import stats
 from tidegauge.block import Layout
 from tidegauge.drift import reference
 from tidegauge.drift.distances import psi_all
-from tidegauge.drift.feature_shift import STEP, FeatureShift
+from tidegauge.drift.feature_shift import STEP, FeatureShift, Pace
 from tidegauge.drift.features import FeatureBins
 
 Floats = NDArray[np.float64]
@@ -43,9 +43,14 @@ def healthy(seed: int, rows: int) -> Reference:
     return Reference(bins, Layout(names, (False,) * FEATURES))
 
 
+def warm_steps(known: Reference) -> int:
+    """Return the windows after the reference before anything is named."""
+    return round(known.bins.references[0].counts.sum()) // STEP
+
+
 def e_d_bh(known: Reference) -> Judge:
-    """Return the product's rule."""
-    shift = FeatureShift(known.bins, PATIENCE)
+    """Return the product's rule; as many rows as the reference has teach how rows hang together."""
+    shift = FeatureShift(known.bins, PATIENCE, Pace(warm_steps=warm_steps(known)))
     return lambda window: shift.add(known.bins.cells(known.layout, window))
 
 
@@ -92,9 +97,11 @@ class Found(NamedTuple):
     falsely: int  # healthy features named until then
 
 
-def false_windows(judge: Judge, seed: int, windows: int) -> tuple[int, int]:
+def false_windows(judge: Judge, seed: int, before: int, windows: int) -> tuple[int, int]:
     """Return in how many windows without drift anything was named, and how many features in all."""
     rng = np.random.default_rng(seed)
+    for _ in range(before):
+        judge(rng.random((STEP, FEATURES)))
     named = [len(judge(rng.random((STEP, FEATURES)))) for _ in range(windows)]
     return sum(count > 0 for count in named), sum(named)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,58 +26,90 @@ from tidegauge.drift.error_baseline import Terms
 
 Figures = Mapping[str, object]
 
+
+class Ask(NamedTuple):
+    """What a run is asked for."""
+
+    seed: int = 1
+    folder: Path | None = None  # for figures
+
+
 PROMISED = 10_000
 EVER = 0.05
 SHIFTS = (0.12, 0.15, 0.2, 0.3)
 STREAMS, OUTCOMES = 1_000, 30_000
-LABELLED = 300  # streams of scores and labels
+LABELLED = 120  # streams of scores and labels
 SEPARATED = 100  # the same, with three detectors on each
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)  # of the curve
+SHIFTED, LATER = 400, 3_000  # streams with a shift, so many outcomes after the reference
+OTHER_LEVELS = (0.02, 0.3)  # of the error
 CORRELATIONS = (0.0, 0.2, 0.5)
+DEFAULT = Terms(run_length=PROMISED)
 BASELINES = (
     Terms(mean=errors.MEAN, run_length=PROMISED),
-    Terms(run_length=PROMISED),
+    DEFAULT,
     Terms(reference=5_000, run_length=PROMISED),
 )
-SEED = 1
-REFERENCES = (5_000, 50_000)  # rows; the last is what the last line speaks of
 RUNS = 15
 FLIGHT_SEEDS = (1, 2, 3)
 COHORTS = costs.FEW, costs.MANY
+HEALTHY_WINDOWS = 1_000  # without a shift, for each reference
+FEATURE_ROWS = (  # references, the rows of each, and the windows between it and the shift; the default first
+    ("e-d-BH", features.e_d_bh, 3, 5_000, 50),
+    ("e-d-BH", features.e_d_bh, 1, 5_000, 250),
+    ("e-d-BH", features.e_d_bh, 1, 50_000, 500),
+    ("KS+BH", features.ks_bh, 1, 5_000, 50),
+    ("PSI>0.1", features.psi_above, 1, 5_000, 50),
+)
 PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE, PAIR_RUNS = 25, 400, 200.0, 20  # patience in steps
 
 
-def null_streams(_figures: Path | None) -> Figures:
+def null_streams(ask: Ask) -> Figures:
     """Is the promised average run length kept?"""
-    rows = [errors.null(SEED, STREAMS, OUTCOMES, r, terms) for terms in BASELINES for r in CORRELATIONS]
-    head = ("baseline", "lag-one correlation", "outcomes", "false alarms", "run length", "per 10 000")
+    asked = [(terms, r, errors.MEAN) for terms in BASELINES for r in CORRELATIONS]
+    asked += [(DEFAULT, r, mean) for mean in OTHER_LEVELS for r in CORRELATIONS]
+    rows = [errors.null(ask.seed, STREAMS, OUTCOMES, r, terms, mean) for terms, r, mean in asked]
+    head = (
+        "baseline",
+        "error",
+        "lag-one correlation",
+        "outcomes",
+        "false alarms",
+        "run length",
+        "per 10 000",
+    )
     table(
         f"False alarms of e_sr on {STREAMS} streams without a shift, {PROMISED} outcomes promised",
         head,
-        [(n.baseline, n.correlation, n.outcomes, n.alarms, n.run_length, n.per_10_000) for n in rows],
+        [(n.baseline, n.mean, n.correlation, n.outcomes, n.alarms, n.run_length, n.per_10_000) for n in rows],
     )
-    return {"arl_promised": PROMISED, "arl_measured": round(min(n.run_length for n in rows))}
+    least = round(min(n.run_length for n in rows))
+    found: dict[str, object] = {"arl_promised": PROMISED, "arl_measured": least}
+    return found if least >= PROMISED else {**found, "broken": "run length"}
 
 
-def delays(_figures: Path | None) -> Figures:
+def delays(ask: Ask) -> Figures:
     """How soon is a rise of the error found?"""
-    rows, medians = [], []
-    for terms in BASELINES:
-        for correlation in CORRELATIONS:
-            found = [errors.delay(SEED + 1, 200, 3_000, 4_000, to, terms, correlation) for to in SHIFTS]
-            medians.append([one.median for one in found])
-            rows.append((_baseline(terms), correlation, *map(_delay, found)))
-    head = ("baseline", "lag-one correlation", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
+    asked = [(terms, errors.Rise(0, clean=LATER, correlation=r)) for terms in BASELINES for r in CORRELATIONS]
+    asked += [(DEFAULT, errors.Rise(0, clean=clean)) for clean in (0, 1_000, 15_000)]
+    rows, found = [], {}
+    for terms, rise in asked:
+        rises = [rise._replace(to=to) for to in SHIFTS]
+        some = [errors.delay(ask.seed + 1, SHIFTED, 4_000, one, terms) for one in rises]
+        found[terms, rise] = dict(zip(SHIFTS, some, strict=True))
+        rows.append((errors.name(terms), rise.clean, rise.correlation, *map(_delay, some)))
+    head = ("baseline", "after", "lag-one correlation", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
     table("Median outcomes until e_sr finds a shift (share found within 4000)", head, rows)
-    known = dict(zip(SHIFTS, medians[0], strict=True))
-    return {"delay_10_20": round(known[0.2]), "delay_10_15": round(known[0.15])}
+    _other_levels(ask)
+    default = found[DEFAULT, errors.Rise(0, clean=LATER)]
+    return {"delay_10_20": round(default[0.2].median), "delay_10_15": round(default[0.15].median)}
 
 
-def one_shot(_figures: Path | None) -> Figures:
+def one_shot(ask: Ask) -> Figures:
     """Is the probability of any false alarm kept, and what does it cost?"""
     promised = [terms._replace(run_length=None, ever=EVER) for terms in BASELINES]
     rows = [
-        (_baseline(terms), r, _share(errors.ever(SEED, STREAMS, OUTCOMES, r, terms)))
+        (errors.name(terms), r, _share(errors.ever(ask.seed, STREAMS, OUTCOMES, r, terms)))
         for terms in promised
         for r in CORRELATIONS
     ]
@@ -86,70 +118,97 @@ def one_shot(_figures: Path | None) -> Figures:
     found = []
     for terms in (one for pair in zip(promised, BASELINES, strict=True) for one in pair):
         for clean in (0, OUTCOMES):
-            each = [errors.delay(SEED + 1, 200, clean, 4_000, to, terms) for to in SHIFTS]
+            each = [
+                errors.delay(ask.seed + 1, 200, 4_000, errors.Rise(to, clean=clean), terms) for to in SHIFTS
+            ]
             name = "run length" if terms.ever is None else "once"
-            found.append((name, _baseline(terms), clean, *map(_delay, each)))
+            found.append((name, errors.name(terms), clean, *map(_delay, each)))
     head = ("promise", "baseline", "healthy before", *(f"{errors.MEAN} to {to}" for to in SHIFTS))
     table("Median outcomes until a shift is found (share found within 4000)", head, found)
     return {}
 
 
-def against_river(figures: Path | None) -> Figures:
+def _other_levels(ask: Ask) -> None:
+    rows = []
+    for mean in OTHER_LEVELS:
+        for factor in (1.5, 2.0):
+            rise = errors.Rise(factor * mean, mean)
+            found = (
+                errors.delay(ask.seed + 1, SHIFTED, 4_000, rise, terms)
+                for terms in (DEFAULT._replace(mean=mean), DEFAULT)
+            )
+            rows.append((mean, rise.to, *map(_delay, found)))
+    table("The same for other errors", ("error", "to", "known", f"learned from {DEFAULT.reference}"), rows)
+
+
+def against_river(ask: Ask) -> Figures:
     """The same streams, river's detectors."""
-    rows, lines = [], {"e_sr": _own_curve()}
+    rows, lines = [], {"e_sr": _own_curve(ask.seed)}
     for peer in peers.PEERS:
-        at_default = peers.measure(peer, peer.default, SEED, SHIFTS)
-        rows.append(_peer_row(peer, at_default, "default"))
-        settings = [peers.measure(peer, p, SEED, (0.2,)) for p in peer.parameters]
+        at_default = peers.measure(peer, peer.default, ask.seed, SHIFTS)
+        rows.append(_peer_row(peer, ask.seed, at_default, "default"))
+        settings = [peers.measure(peer, p, ask.seed, (0.2,)) for p in peer.parameters]
         lines[peer.name] = [(one.per_10_000, one.delays[0.2].median) for one in settings]
         fitting = [one.parameter for one in settings if one.per_10_000 <= 1]
         if fitting:
-            rows.append(_peer_row(peer, peers.measure(peer, fitting[0], SEED, SHIFTS), "tuned"))
+            tuned = peers.measure(peer, fitting[0], ask.seed, SHIFTS)
+            rows.append(_peer_row(peer, ask.seed, tuned, "tuned"))
     head = ("detector", "setting", "false per 10 000", "at r=.2", "at r=.5", *(f"to {to}" for to in SHIFTS))
     table(
         "River's detectors: at their defaults, and as lenient as one false alarm in 10 000 allows", head, rows
     )
     points = [(name, rate, median) for name, line in lines.items() for rate, median in line]
     table("False alarms against delay", ("detector", "false per 10 000", "median delay .1 to .2"), points)
-    if figures is not None:
-        curves.write(figures / "error-curves.svg", lines)
+    if ask.folder is not None:
+        curves.write(ask.folder / "error-curves.svg", lines)
     return {}
 
 
-def feature_drift(_figures: Path | None) -> Figures:
+def feature_drift(ask: Ask) -> Figures:
     """Which of 200 features have moved?"""
-    rows = []
-    for count in REFERENCES:
-        known = features.healthy(SEED, count)
-        for name, rule in (
-            ("e-d-BH", features.e_d_bh),
-            ("KS+BH", features.ks_bh),
-            ("PSI>0.1", features.psi_above),
-        ):
-            false, named = features.false_windows(rule(known), SEED + 1, 1_000)
-            found = [features.find(rule(known), SEED + 2 + run, 50, 1_500) for run in range(RUNS)]
-            first, last = (float(np.median(one)) for one in zip(*(f[:2] for f in found), strict=True))
-            rows.append((name, count, false, named, first, last, sum(f.falsely for f in found) / RUNS))
+    rows = [_feature_row(ask.seed, *one) for one in FEATURE_ROWS]
     head = (
         "rule",
         "reference rows",
-        "false windows of 1000",
-        "named in them",
+        "windows before",
+        "healthy windows",
+        "false ones",
         "first named",
         "all ten",
         "healthy named",
     )
     table("200 features of 100 rows a window; ten move slightly (u to the power 1.15)", head, rows)
-    own, ks = rows[-3], rows[-2]
-    return {"false_feature_windows": own[2], "feature_windows": _whole(own[5]), "kbh_windows": _whole(ks[5])}
+    own, ks = rows[0], next(row for row in rows if row[0] == "KS+BH")
+    return {"false_feature_windows": own[4], "feature_windows": _whole(own[6]), "kbh_windows": _whole(ks[6])}
 
 
-def concept_drift(_figures: Path | None) -> Figures:
+def _feature_row(
+    seed: int,
+    name: str,
+    rule: Callable[[features.Reference], features.Judge],
+    references: int,
+    count: int,
+    before: int,
+) -> tuple[Any, ...]:
+    """Return what a rule does with references of `count` rows and a shift `before` windows after them."""
+    known = [features.healthy(seed + 1_000 * number, count) for number in range(references)]
+    false = [
+        features.false_windows(rule(one), seed + 1 + number, before, HEALTHY_WINDOWS)[0]
+        for number, one in enumerate(known)
+    ]
+    judges = (rule(known[run % references]) for run in range(RUNS))
+    found = [features.find(judge, seed + 2 + run, before, 1_500) for run, judge in enumerate(judges)]
+    first, last = (float(np.median(one)) for one in zip(*(f[:2] for f in found), strict=True))
+    windows = references * HEALTHY_WINDOWS
+    return (name, count, before, windows, sum(false), first, last, sum(f.falsely for f in found) / RUNS)
+
+
+def concept_drift(ask: Ask) -> Figures:
     """Is it the labels that changed, or only the rows?"""
     rows = []
     for move in calibration.NULLS:
         for correlation in CORRELATIONS if move.before == move.after == calibration.HEALTHY else (0.0,):
-            found = calibration.null(move, SEED, LABELLED, OUTCOMES, PROMISED, correlation)
+            found = calibration.null(move, ask.seed, LABELLED, OUTCOMES, PROMISED, correlation)
             lengths = (found.outcomes / max(1, alarms) for alarms in found[1:])
             rows.append((move.name, correlation, found.outcomes, *lengths))
     head = ("labels and scores", "lag-one correlation", "outcomes", "calibration", "error")
@@ -159,7 +218,7 @@ def concept_drift(_figures: Path | None) -> Figures:
     found_rows = []
     for reference in (1_000, 5_000):
         for to in calibration.SHIFTS:
-            both = calibration.delay(to, SEED + 1, 200, 4_000, reference, PROMISED)
+            both = calibration.delay(to, ask.seed + 1, 200, 4_000, reference, PROMISED)
             found_rows.append((to.name, reference, *map(_delay, both)))
     table(
         "Median outcomes until e_sr finds that labels follow another law (share found within 4000)",
@@ -169,12 +228,12 @@ def concept_drift(_figures: Path | None) -> Figures:
     return {}
 
 
-def separation_falls(_figures: Path | None) -> Figures:
+def separation_falls(ask: Ask) -> Figures:
     """Do scores still tell the classes apart?"""
     rows: list[tuple[object, ...]] = []
     for move in separation.NULLS:
         for correlation in CORRELATIONS if move.before == move.after else (0.0,):
-            found = separation.null(move, SEED, SEPARATED, OUTCOMES, PROMISED, correlation)
+            found = separation.null(move, ask.seed, SEPARATED, OUTCOMES, PROMISED, correlation)
             rows.append((move.name, correlation, *(SEPARATED * OUTCOMES / max(1, one) for one in found)))
     detectors = ("separation", "calibration", "error")
     table(
@@ -185,7 +244,7 @@ def separation_falls(_figures: Path | None) -> Figures:
     rows = []
     for reference in (1_000, 5_000):
         for move in separation.SHIFTS:
-            delays = separation.delay(move, SEED + 1, SEPARATED, 4_000, reference, PROMISED)
+            delays = separation.delay(move, ask.seed + 1, SEPARATED, 4_000, reference, PROMISED)
             rows.append((move.name, reference, *map(_delay, delays)))
     table(
         f"Median outcomes until e_sr finds that an AUC of {separation.AUC} fell (share found within 4000)",
@@ -195,17 +254,17 @@ def separation_falls(_figures: Path | None) -> Figures:
     return {}
 
 
-def pair_drift(_figures: Path | None) -> Figures:
+def pair_drift(ask: Ask) -> Figures:
     """Which features go together otherwise?"""
     rows: list[tuple[object, ...]] = []
     for law in pairs.HEALTHY:
-        one = pairs.null(law, SEED, PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE)
+        one = pairs.null(law, ask.seed, PAIR_STREAMS, PAIR_STEPS, PAIR_PATIENCE)
         rows.append((law.name, one.steps, one.steps / PAIR_PATIENCE, one.false, *map(_share, one.beyond)))
     head = ("rows", "steps", "false steps allowed", "false steps", "max z", "T2", "reconstruction")
     table(f"{pairs.FEATURES} healthy features, steps of 250 rows; windows of 1000 beyond chance", head, rows)
     rows = []
     for law in pairs.SHIFTS:
-        found = [pairs.find(law, SEED + 100 + run, PAIR_PATIENCE, 80) for run in range(PAIR_RUNS)]
+        found = [pairs.find(law, ask.seed + 100 + run, PAIR_PATIENCE, 80) for run in range(PAIR_RUNS)]
         beyond = (_share(float(np.mean([f.beyond[place] for f in found]))) for place in range(3))
         named = [f for f in found if np.isfinite(f.pairs)]
         right = _share(sum(f.right for f in named) / len(named)) if named else "-"
@@ -228,7 +287,7 @@ def pair_drift(_figures: Path | None) -> Figures:
     return {}
 
 
-def late_labels(_figures: Path | None) -> Figures:
+def late_labels(ask: Ask) -> Figures:
     """Are labels of easy cases, which come first, taken for a shift?"""
     rows = flights.flown()
     head = (
@@ -248,7 +307,7 @@ def late_labels(_figures: Path | None) -> Figures:
     }
     told: list[tuple[object, ...]] = []
     for name, every in streams.items():
-        runs = [flights.measured(one, SEED) for one in every]
+        runs = [flights.measured(one, ask.seed) for one in every]
         for same in zip(*runs, strict=True):
             order, detector, _ = same[0]
             used = _share(float(np.mean([one.used for _, _, one in same])))
@@ -269,7 +328,7 @@ def late_labels(_figures: Path | None) -> Figures:
     return {}
 
 
-def estimates(_figures: Path | None) -> Figures:
+def estimates(_ask: Ask) -> Figures:
     """Performance before labels, where that part of the benchmark is there."""
     if find_spec("benchmarks.detection.estimates") is None:
         return {}
@@ -277,7 +336,7 @@ def estimates(_figures: Path | None) -> Figures:
     return {name: f"{value:.4f}" for name, value in found.items()}
 
 
-def cost(_figures: Path | None) -> Figures:
+def cost(_ask: Ask) -> Figures:
     """What an outcome and a value cost, in blocks."""
     error_ns, feature_ns = costs.error_ns(), costs.feature_ns()
     rows = [
@@ -291,19 +350,19 @@ def cost(_figures: Path | None) -> Figures:
     return {"error_ns": round(error_ns), "feature_ns": round(feature_ns)}
 
 
-PARTS: Sequence[Callable[[Path | None], Figures]] = (
-    null_streams,
-    delays,
-    one_shot,
-    against_river,
-    concept_drift,
-    separation_falls,
-    feature_drift,
-    pair_drift,
-    late_labels,
-    estimates,
-    cost,
-)
+PARTS: Mapping[str, Callable[[Ask], Figures]] = {
+    "null": null_streams,
+    "delays": delays,
+    "once": one_shot,
+    "river": against_river,
+    "concept": concept_drift,
+    "separation": separation_falls,
+    "features": feature_drift,
+    "pairs": pair_drift,
+    "flights": late_labels,
+    "estimates": estimates,
+    "cost": cost,
+}
 
 
 class _Row(NamedTuple):
@@ -314,23 +373,19 @@ class _Row(NamedTuple):
     much: float
 
 
-def _peer_row(peer: peers.Peer, found: peers.Measured, how: str) -> tuple[object, ...]:
-    dependent = (peers.per_10_000(peer, found.parameter, SEED, r) for r in CORRELATIONS[1:])
+def _peer_row(peer: peers.Peer, seed: int, found: peers.Measured, how: str) -> tuple[object, ...]:
+    dependent = (peers.per_10_000(peer, found.parameter, seed, r) for r in CORRELATIONS[1:])
     row = _Row(found.name, f"{how} {found.parameter:g}", found.per_10_000, *dependent)
     return (*row, *(_delay(found.delays[to]) for to in SHIFTS))
 
 
-def _own_curve() -> list[tuple[float, float]]:
+def _own_curve(seed: int) -> list[tuple[float, float]]:
     line = []
     for length in LENGTHS:
         terms = Terms(mean=errors.MEAN, run_length=length)
-        rate = errors.null(SEED, STREAMS, OUTCOMES, 0.0, terms).per_10_000
-        line.append((rate, errors.delay(SEED + 1, 200, 3_000, 4_000, 0.2, terms).median))
+        rate = errors.null(seed, STREAMS, OUTCOMES, 0.0, terms).per_10_000
+        line.append((rate, errors.delay(seed + 1, 200, 4_000, errors.Rise(0.2), terms).median))
     return line
-
-
-def _baseline(terms: Terms) -> str:
-    return "known" if terms.mean else f"learned from {terms.reference}"
 
 
 def _delay(found: errors.Delay) -> str:

@@ -46,14 +46,14 @@ def by_definition(bins, cells, steps, inflation):
         for begin in range(steps):
             rows = cells[begin * STEP : steps * STEP, feature] - start
             if ranked:
-                total += 0.5 * np.exp(table[rows].sum(axis=0)).mean()
+                total += (1 - feature_bets.OF_CELLS) * np.exp(table[rows].sum(axis=0)).mean()
             of_cells = []
             for cell in on:
-                won, lost = cell_bets(own.counts[cell], own.counts.sum())
+                won, lost = cell_bets(*[(own.counts[cell], own.counts.sum())] * 2)
                 of_cells += [
                     math.exp(sum(won[k] if row == cell else lost[k] for row in rows)) for k in range(len(won))
                 ]
-            total += (0.5 if ranked else 1.0) * float(np.mean(of_cells))
+            total += (feature_bets.OF_CELLS if ranked else 1.0) * float(np.mean(of_cells))
         found.append(total)
     assert inflation == 1.0
     return found
@@ -73,7 +73,7 @@ def test_the_evidence_is_the_sum_of_all_bettors_capital():
 def test_the_cut_into_additions_changes_nothing(cuts):
     bins = numeric(2_000)
     rng = np.random.default_rng(5)
-    cells = bins.cells(NUMBERS, rng.random((1_850, 3)) ** [1.0, 1.5, 1.0])
+    cells = bins.cells(NUMBERS, rng.random((2_350, 3)) ** [1.0, 1.5, 1.0])
     whole, pieces = FeatureShift(bins, 50.0), FeatureShift(bins, 50.0)
     expected = whole.add(cells)
     found, place = [], 0
@@ -82,6 +82,8 @@ def test_the_cut_into_additions_changes_nothing(cuts):
         place += size
     assert found == expected
     np.testing.assert_array_equal(pieces.evidence, whole.evidence)
+    for name, value in whole.dump()["learning"].items():
+        np.testing.assert_array_equal(pieces.dump()["learning"][name], value)
 
 
 def test_what_moved_is_named_and_what_did_not_is_not():
@@ -139,13 +141,51 @@ def test_the_rule_names_the_most_features_that_their_evidence_allows(evidence, p
     assert sorted((evidence[f] for f in found), reverse=True) == ranked[: len(found)]
 
 
+@given(st.lists(st.floats(0, 1e6), min_size=3, max_size=30), st.floats(1, 1e4), st.integers(1, 3))
+def test_what_was_named_before_counts_among_the_named(evidence, patience, standing):
+    found = e_bh(np.array(evidence), patience, range(standing)).tolist()
+    full = np.array(evidence)
+    full[:standing] = np.inf
+    count = len(e_bh(full, patience))
+    assert set(found) == {
+        place for place, one in enumerate(evidence) if one * count >= patience * len(evidence)
+    }
+
+
+def test_what_is_healthy_is_learned_on_within_what_the_reference_allows():
+    bins = numeric(2_000)
+    rng = np.random.default_rng(13)
+    shift, first = FeatureShift(bins, 1e9), feature_bets.build(bins)
+    for rows in (2_000, 4_000, 8_000, 16_000):
+        shift.add(bins.cells(NUMBERS, rng.random((rows, 3)) ** [1.0, 3.0, 1.0]))
+    counts = np.add.reduceat(shift.dump()["learning"]["counts"], bins.starts)
+    assert counts.tolist() == [32_000, 2_000, 32_000]
+    of_first, of_second = (slice(start, start + bins.references[0].width) for start in bins.starts[:2])
+    assert (shift._bets.ranks[of_first] >= first.ranks[of_first] - 1e-12).all()
+    np.testing.assert_array_equal(shift._bets.ranks[of_second], first.ranks[of_second])
+    assert (shift._bets.ranks[of_first] > first.ranks[of_first]).any()
+
+
+def test_a_state_of_the_first_version_learns_no_more():
+    bins = numeric(2_000)
+    rng = np.random.default_rng(15)
+    first = FeatureShift(bins, 50.0)
+    first.add(bins.cells(NUMBERS, rng.random((1_950, 3))))
+    state = {**first.dump(), "version": 1}
+    del state["learning"]
+    second = FeatureShift.load(state, bins)
+    second.add(bins.cells(NUMBERS, rng.random((9_000, 3))))
+    np.testing.assert_array_equal(second._bets.ranks, feature_bets.build(bins).ranks)
+    np.testing.assert_array_equal(second.dump()["learning"]["counts"], bins.counts)
+
+
 def test_a_bet_wins_nothing_from_the_reference_itself():
     for bins in (numeric(), mixed(nulls=50)):
         for own in bins.references:
             shares = own.counts / own.counts.sum()
             assert (shares @ np.exp(rank_bets(own)) <= 1 + 1e-12).all()
             for share in shares:
-                won, lost = cell_bets(share * own.counts.sum(), own.counts.sum())
+                won, lost = cell_bets(*[(share * own.counts.sum(), own.counts.sum())] * 2)
                 assert (share * np.exp(won) + (1 - share) * np.exp(lost) <= 1 + 1e-12).all()
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.drift.dependence import variance_inflation
-from tidegauge.drift.error_baseline import MISSED, bound
+from tidegauge.drift.error_baseline import bound
 
 Floats = NDArray[np.float64]
 
+MISSED = 0.25  # of bins: how often the true mean lies past the bound
 MOST_LOGIT = 7.0  # probabilities beyond 0.0009 and 0.9991 count as these
 PER_BIN = 200  # reference rows
 MOST_BINS = 10

@@ -1,4 +1,4 @@
-"""A rise of the error against a frozen baseline, with a promised average run length.
+"""A rise of the error against the baseline of healthy outcomes, with a promised average run length.
 
 The e-detector of Shiryaev-Roberts type (Shin, Ramdas and Rinaldo 2024): at every step a new bettor starts
 with capital 1 against "the mean is at most m", and the evidence is what all of them own together. While that
@@ -13,7 +13,7 @@ ever comes to 1 / alpha is at most alpha (Ville 1939), and that alarm is the onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from tidegauge.drift import bets
 from tidegauge.drift.detectors import E_SR, Change
-from tidegauge.drift.error_baseline import Baseline, Terms, learn, step_earnings
+from tidegauge.drift.error_baseline import Baseline, Learning, Terms, learn, settle, step_earnings
 from tidegauge.drift.onset import MOST_OWNED, Run
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
 
 NAME = E_SR
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)  # 1: the baseline was that of the reference for good
 BLOCK = 5  # outcomes a step: single ones would find a doubled error 5 % sooner, at four times the cost
 MIDDLE = len(bets.ODDS) // 2  # the bet that dates a change
 
@@ -60,6 +61,7 @@ class _State(msgspec.Struct):
     owned: list[float]
     runs: list[Run]
     ever: float | None = None  # what was promised; evidence for one promise is none for another
+    learning: Learning | None = None
 
 
 class ErrorShift:
@@ -85,6 +87,7 @@ class ErrorShift:
         self._held: list[float] = []  # the reference while it is learned, then less than a block
         self._owned: list[float] = []
         self._runs: list[Run] = []
+        self._learning: Learning | None = None  # of a baseline that is learned on
         if terms.mean is not None and not terms.reference:
             self._start(learn(np.empty(0), terms))
 
@@ -109,6 +112,7 @@ class ErrorShift:
         """Return the state as plain data that `load` reads back."""
         counts = self.seen, self.changes, self.last, self.took
         state = _State(VERSION, *counts, self.baseline, self._held, self._owned, self._runs, self.terms.ever)
+        state.learning = self._learning
         plain: dict[str, Any] = msgspec.to_builtins(state)
         return plain
 
@@ -119,8 +123,9 @@ class ErrorShift:
             read = msgspec.convert(state, _State)
         except msgspec.ValidationError as error:
             raise SnapshotError(f"{NAME}: {error}") from error
-        if read.version != VERSION:
-            raise SnapshotError(f"{NAME}: expected version {VERSION}, got {read.version}")
+        if read.version not in READ_VERSIONS:
+            expected = " or ".join(map(str, READ_VERSIONS))
+            raise SnapshotError(f"{NAME}: expected version {expected}, got {read.version}")
         if read.ever != terms.ever:
             raise SnapshotError(f"{NAME}: expected evidence for {terms.ever}, got {read.ever}")
         detector = cls(terms)
@@ -132,6 +137,7 @@ class ErrorShift:
         )
         detector.baseline, detector._held = read.baseline, read.held
         detector._owned, detector._runs = read.owned, read.runs
+        detector._learning = read.learning
         return detector
 
     def _learn(self, values: Floats) -> int:
@@ -139,7 +145,9 @@ class ErrorShift:
         count = min(len(values), self.terms.reference - len(self._held))
         self._held += values[:count].tolist()
         if len(self._held) == self.terms.reference:
-            self._start(learn(np.array(self._held), self.terms))
+            reference = np.array(self._held)
+            self._start(learn(reference, self.terms))
+            self._learning = Learning.after(reference) if self.terms.learns_on else None
         return count
 
     def _start(self, baseline: Baseline) -> None:
@@ -155,18 +163,48 @@ class ErrorShift:
         before = self.seen - held
         self._held = values[count * BLOCK :].tolist()
         self.seen = before + len(values)
+        first = (before - self.terms.reference) // BLOCK
+        found, start = [], 0
+        while start < count:
+            part = blocks[start : start + self._until_learned(count - start)]
+            for end in self._play(part, baseline, first + start):
+                at = (start + end) * BLOCK
+                found.append(self._changed(at - held - 1, before + at, baseline.mean))
+            baseline = self._sharpen(part, baseline)
+            start += len(part)
+        self.baseline = baseline
+        return found
+
+    def _until_learned(self, most: int) -> int:
+        """Return how many of at most so many blocks meet the baseline as it is."""
+        lacking = self._learning.lacking if self._learning else None
+        return most if lacking is None else min(most, -(-lacking // BLOCK))
+
+    def _play(self, blocks: Floats, baseline: Baseline, first: int) -> Iterator[int]:
+        """Let all bettors bet on blocks, from step `first` on; yield after how many there was an alarm."""
         alarm_at = (self.terms.evidence or (self.run_length or MOST_OWNED) / BLOCK) * len(baseline.stakes)
-        starts = newcomers((before - self.terms.reference) // BLOCK, count, self.terms).tolist()
-        found, totals = [], _totals(blocks)
+        starts = newcomers(first, len(blocks), self.terms).tolist()
+        totals = _totals(blocks)
         for index, earned in enumerate(_earnings(blocks, baseline)):
             new = 0.0 if self.final else starts[index]
             self._owned = [gain * (new + owned) for gain, owned in zip(earned, self._owned, strict=True)]
             for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
                 run.step(gain, totals[index], BLOCK)
             if sum(self._owned) >= alarm_at:
-                end = (index + 1) * BLOCK
-                found.append(self._changed(end - held - 1, before + end, baseline.mean))
-        return found
+                yield index + 1
+
+    def _sharpen(self, blocks: Floats, baseline: Baseline) -> Baseline:
+        """Return the baseline after blocks, which may end a batch of learning."""
+        learning = self._learning
+        lacking = learning.lacking if learning else None
+        if learning is None or lacking is None:
+            return baseline
+        batch = learning.batch.taking(blocks)
+        if lacking > blocks.size:
+            self._learning = msgspec.structs.replace(learning, batch=batch)
+            return baseline
+        self._learning = learning.closed(batch)
+        return settle(self._learning, self.terms)
 
     def _changed(self, at: int, seen: int, before: float) -> Change:
         worse = 2 * sum(self._owned[: len(bets.ODDS)]) >= sum(self._owned)

@@ -4,7 +4,8 @@ On ranks: a number's cell has a mid-rank u between 0 and 1 in the reference (the
 transform of binned values); 2u - 1 shows a shift, 4|u - 1/2| - 1 a change of spread, and both have mean 0 in
 the reference. On cells: the share of a level, of nulls, of values out of range or of another type, against
 odds that are some times greater or smaller. A reference of m rows is itself a sample: what it may be wrong by
-is conceded to the null, by the tolerance of bets on ranks and by bounds on the shares of cells.
+is conceded to the null, by the tolerance of bets on ranks and by bounds on the shares of cells. Healthy rows
+after it narrow that down, within what the reference alone allows: no shift is learned before it is noticed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ Ints = NDArray[np.int64]
 STAKES = (1.0, 2.0, 4.0)  # times the least stake, both ways
 MOST_STAKED = 0.8
 CONCEDED = 3.0  # standard errors of the mean rank in the reference that no bet on ranks wins from
+SHARPENED = 1.0  # of the mean rank in all healthy rows, once later rows agree with the reference
 UNTOUCHED = 2.0  # and how many more that the least stake gains nothing from
 ODDS = (1 / 3, 1 / 1.5, 1.5, 3.0, 10.0, 50.0)
+OF_CELLS = 0.25  # of a number's capital is bet on outer cells: what breaks there does not break by little
 CELL_Z = 3.0  # standard errors by which a share is conceded
 MOST_SHARE = 0.95
 
@@ -42,23 +45,30 @@ class FeatureBets(NamedTuple):
     probe: Floats  # [width]: a score with mean 0 and variance 1, which shows dependence
 
 
-def build(bins: FeatureBins) -> FeatureBets:
-    """Return the bets on every feature; each feature's weights add up to 1."""
-    ranks, probes, cells, owners, weights, rank_weights = [], [], [], [], [], []
+def build(bins: FeatureBins, healthy: Floats | None = None, inflation: Floats | None = None) -> FeatureBets:
+    """Return the bets on every feature; each feature's weights add up to 1.
+
+    `healthy` are the counts [width] of all healthy rows, the reference's among them, whose variance has this
+    `inflation` [features]; those of the reference alone where they are None.
+    """
+    healthy = bins.counts if healthy is None else healthy
+    inflated = np.ones(len(bins.names)) if inflation is None else inflation
+    ranks, cells, owners, weights, rank_weights = [], [], [], [], []
     inside, outside = [], []
     for feature, (reference, start) in enumerate(zip(bins.references, bins.starts.tolist(), strict=True)):
-        table = rank_bets(reference)
+        counts = healthy[start : start + reference.width]
+        table = rank_bets(reference, counts, float(inflated[feature]))
         ranks.append(table)
-        probes.append(_standard(_mid_ranks(_shares(reference)), _shares(reference)))
         numeric = bool(table.any())
         bet_on = _bet_on(reference)
-        of_cells = 0.5 if numeric else 1.0
+        of_cells = OF_CELLS if numeric else 1.0
         rank_weights.append((1 - of_cells) / table.shape[1])
         cells += [start + cell for cell in bet_on]
         owners += [feature] * len(bet_on)
         weights += [of_cells / (len(bet_on) * len(ODDS))] * len(bet_on)
         for cell in bet_on:
-            won, lost = cell_bets(float(reference.counts[cell]), float(reference.counts.sum()))
+            both = (reference.counts, counts)
+            won, lost = cell_bets(*((float(one[cell]), float(one.sum())) for one in both))
             inside.append(won)
             outside.append(lost)
     column = (np.array(rank_weights).reshape(-1, 1), np.array(weights).reshape(-1, 1))
@@ -69,21 +79,27 @@ def build(bins: FeatureBins) -> FeatureBets:
         np.array(inside).reshape(-1, len(ODDS)),
         np.array(outside).reshape(-1, len(ODDS)),
         column,
-        np.concatenate(probes or [np.empty(0)]),
+        probes(bins),
     )
 
 
-def rank_bets(reference: Reference) -> Floats:
+def probes(bins: FeatureBins) -> Floats:
+    """Return a score of each cell [width] whose mean in the reference is 0 and whose variance is 1."""
+    shares = map(_shares, bins.references)
+    return np.concatenate([_standard(_mid_ranks(one), one) for one in shares] or [np.empty(0)])
+
+
+def rank_bets(reference: Reference, healthy: Floats | None = None, inflation: float = 1.0) -> Floats:
     """Return log(1 + s x) [cells, 4 * len(STAKES)] for both scores and stakes s of both signs.
 
     0 for nulls and other types, and throughout where a feature has no order or fewer than two cells in use.
     """
     bets = np.zeros((reference.width, 4 * len(STAKES)))
-    shares = _shares(reference)[: reference.null]
-    total = float(reference.counts[: reference.null].sum())
-    if reference.kind == "categorical" or np.count_nonzero(shares) < 2:
+    counts = reference.counts[: reference.null]
+    known = counts if healthy is None else healthy[: reference.null]
+    if reference.kind == "categorical" or np.count_nonzero(counts) < 2:
         return bets
-    shares = shares / shares.sum()
+    shares, total, rows = counts / counts.sum(), float(counts.sum()), float(known.sum())
     ranks = _mid_ranks(shares)
     for place, score in enumerate((2 * ranks - 1, 4 * np.abs(ranks - 0.5) - 1)):
         centred = score - float(shares @ score)
@@ -93,32 +109,45 @@ def rank_bets(reference: Reference) -> Floats:
         variance = float(shares @ centred**2)
         error = math.sqrt(variance / total)
         stakes = np.minimum(np.array(STAKES) * 2 * UNTOUCHED * error / variance, MOST_STAKED)
-        both = np.concatenate((stakes, -stakes))
-        earned = np.log1p(both * centred[:, None] - np.abs(both) * min(CONCEDED * error, 0.2))
-        bets[: reference.null, place * len(both) : (place + 1) * len(both)] = earned
+        allowed = min(CONCEDED * error, 0.2)
+        mean, near = float(known @ centred) / rows, SHARPENED * math.sqrt(inflation * variance / rows)
+        above, below = (min(side * mean + near, allowed) if rows > total else allowed for side in (1, -1))
+        earned = (
+            np.log1p(stakes * (centred[:, None] - above)),
+            np.log1p(-stakes * (centred[:, None] + below)),
+        )
+        both = 2 * len(stakes)
+        bets[: reference.null, place * both : (place + 1) * both] = np.concatenate(earned, axis=1)
     return bets
 
 
-def cell_bets(count: float, total: float) -> tuple[Floats, Floats]:
+def cell_bets(reference: tuple[float, float], healthy: tuple[float, float]) -> tuple[Floats, Floats]:
     """Return the logarithms [len(ODDS)] of what a value in a cell and one outside it earn.
 
     Likelihood ratios p / p0 and (1 - p) / (1 - p0), for p0 the upper bound of the cell's share where the odds
-    rise and the lower bound where they fall (Wilson 1927).
+    rise and the lower bound where they fall (Wilson 1927): that of all healthy rows, or that of the reference
+    where it is nearer. Both come as the count in the cell and that of all rows.
 
-    >>> won, lost = cell_bets(0, 5_000)
+    >>> won, lost = cell_bets((0, 5_000), (0, 5_000))
     >>> bool(won[3] > 0 > lost[3])
     True
     """
-    z2 = CELL_Z * CELL_Z
-    centre = (count + z2 / 2) / (total + z2)
-    spread = CELL_Z / (total + z2) * math.sqrt(count * max(total - count, 0.0) / max(total, 1.0) + z2 / 4)
     odds = np.array(ODDS)
-    null = np.clip(np.where(odds > 1, centre + spread, centre - spread), 1e-12, MOST_SHARE)
+    first, all_rows = _share_bounds(*reference), _share_bounds(*healthy)
+    null = np.where(odds > 1, min(first[1], all_rows[1]), max(first[0], all_rows[0]))
+    null = np.clip(null, 1e-12, MOST_SHARE)
     ratio = odds * null / (1 - null)
     alternative = np.where(
         odds > 1, np.minimum(ratio / (1 + ratio), np.maximum(null, MOST_SHARE)), ratio / (1 + ratio)
     )
     return np.log(alternative / null), np.log((1 - alternative) / (1 - null))
+
+
+def _share_bounds(count: float, total: float) -> tuple[float, float]:
+    z2 = CELL_Z * CELL_Z
+    centre = (count + z2 / 2) / (total + z2)
+    spread = CELL_Z / (total + z2) * math.sqrt(count * max(total - count, 0.0) / max(total, 1.0) + z2 / 4)
+    return centre - spread, centre + spread
 
 
 def _bet_on(reference: Reference) -> list[int]:

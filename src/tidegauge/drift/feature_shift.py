@@ -8,22 +8,23 @@ or more, on average, however the features depend on one another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.drift import feature_bets
 from tidegauge.drift.dependence import RunningInflation
 from tidegauge.drift.features import FeatureBins
+from tidegauge.drift.healthy_rows import HealthyRows
 from tidegauge.drift.reference import Cells
 from tidegauge.errors import SnapshotError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)  # 1: what is healthy was that of the reference for good
 STEP = 100  # rows a step; what a step costs is shared by its rows
 MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
 MOST_OWNED = 1e300
@@ -43,17 +44,26 @@ class Moved(NamedTuple):
     evidence: float
 
 
-def e_bh(evidence: Floats, patience: float) -> Ints:
+def e_bh(evidence: Floats, patience: float, standing: Sequence[int] = ()) -> Ints:
     """Return the features [k] that evidence [F] names, those with the most first (Wang and Ramdas 2022).
+
+    `standing` are features that were named and whose evidence began anew: they count among the k, for they
+    had their evidence, and are named again only by what they have now.
 
     >>> e_bh(np.array([1.0, 450.0, 700.0]), patience=300.0).tolist()
     [2, 1]
+    >>> e_bh(np.array([1.0, 450.0, 0.0]), patience=300.0, standing=[2]).tolist()
+    [1]
     """
-    if evidence.sum() * ROUNDED < patience * len(evidence):  # k M_k is no more than the sum: most end here
+    needed = patience * len(evidence)
+    if not standing and evidence.sum() * ROUNDED < needed:  # k M_k is no more than the sum: most end here
         return np.empty(0, np.int64)
-    order = np.argsort(-evidence, kind="stable")
-    passed = np.flatnonzero(evidence[order] * np.arange(1, len(order) + 1) >= patience * len(order))
-    return order[: passed[-1] + 1] if len(passed) else order[:0]
+    counted = evidence.copy()
+    counted[list(standing)] = np.inf
+    order = np.argsort(-counted, kind="stable")
+    passed = np.flatnonzero(counted[order] * np.arange(1, len(order) + 1) >= needed)
+    found = order[: passed[-1] + 1] if len(passed) else order[:0]
+    return found[evidence[found] * len(found) >= needed]
 
 
 class Pace(NamedTuple):
@@ -78,7 +88,8 @@ class FeatureShift:
         self.steps = 0
         self.moved: dict[int, Moved] = {}
         self._bins = bins
-        self._bets = feature_bets.build(bins)
+        self._learning = HealthyRows(bins)
+        self._bets = self._learning.bets()
         features, rank_bets = len(bins.names), self._bets.ranks.shape[1]
         self._of_ranks = np.zeros((features, rank_bets))
         self._of_cells = np.zeros(self._bets.inside.shape)
@@ -133,13 +144,15 @@ class FeatureShift:
             "low": self._low,
             "held": self._held,
             "rows": self._rows,
+            "learning": self._learning.dump(),
         }
 
     @classmethod
     def load(cls, state: Mapping[str, Any], bins: FeatureBins, pace: Pace = DEFAULT_PACE) -> FeatureShift:
         """Return what `dump` wrote, on the same bins; raises SnapshotError where it is something else."""
-        if state.get("version") != VERSION:
-            raise SnapshotError(f"feature shift: expected version {VERSION}, got {state.get('version')!r}")
+        if state.get("version") not in READ_VERSIONS:
+            expected = " or ".join(map(str, READ_VERSIONS))
+            raise SnapshotError(f"feature shift: expected version {expected}, got {state.get('version')!r}")
         found = cls(bins, pace=pace)
         kept = np.array(state["ranks"], np.float64), np.array(state["cells"], np.float64)
         held = np.array(state["held"], np.int64)
@@ -149,6 +162,8 @@ class FeatureShift:
         found._held, found._rows, found.steps = held, int(state["rows"]), int(state["steps"])
         found._low = np.array(state["low"], np.int64)
         found._inflation = RunningInflation.load(state["inflation"])
+        found._learning = HealthyRows.load(state.get("learning"), bins)
+        found._bets = found._learning.bets()
         found.moved = {one[0]: Moved(*one) for one in state["moved"]}
         return found
 
@@ -158,16 +173,24 @@ class FeatureShift:
         temper = 1 / self._inflation.value()
         self._inflation.add(np.add.reduceat(counts * self._bets.probe, self._bins.starts) / STEP**0.5)
         if self.steps <= self.pace.warm_steps:
+            self._learn(counts)
             return []
         self._bet(counts, temper)
         evidence = self.evidence
-        named: list[int] = e_bh(evidence, self.patience or MOST_OWNED).tolist()
+        standing = [one.feature for one in self.moving()]
+        named: list[int] = e_bh(evidence, self.patience or MOST_OWNED, standing).tolist()
         for feature in named:
             self._name(feature, float(evidence[feature]))
         self._of_ranks[named] = 0.0
         self._of_cells[np.isin(self._bets.owners, named)] = 0.0
         self._low[evidence < RISING] = self.steps
+        self._learn(counts)
         return named
+
+    def _learn(self, counts: Ints) -> None:
+        """Let a step's histograms teach what is healthy, from the next step on."""
+        if self._learning.add(counts, STEP, self._inflation):
+            self._bets = self._learning.bets()
 
     def _bet(self, counts: Ints, temper: Floats) -> None:
         bets = self._bets
