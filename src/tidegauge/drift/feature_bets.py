@@ -25,7 +25,8 @@ Ints = NDArray[np.int64]
 STAKES = (1.0, 2.0, 4.0)  # times the least stake, both ways
 MOST_STAKED = 0.8
 CONCEDED = 3.0  # standard errors of the mean rank in the reference that no bet on ranks wins from
-SHARPENED = 1.0  # of the mean rank in all healthy rows, once later rows agree with the reference
+ALLOWED = 4.5  # of the mean rank in the reference that bets concede at most, however much is learned
+SHARPENED = 1.6  # of the mean rank in all healthy rows, once later rows agree with the reference
 UNTOUCHED = 2.0  # and how many more that the least stake gains nothing from
 ODDS = (1 / 3, 1 / 1.5, 1.5, 3.0, 10.0, 50.0)
 OF_CELLS = 0.25  # of a number's capital is bet on outer cells: what breaks there does not break by little
@@ -99,26 +100,32 @@ def rank_bets(reference: Reference, healthy: Floats | None = None, inflation: fl
     known = counts if healthy is None else healthy[: reference.null]
     if reference.kind == "categorical" or np.count_nonzero(counts) < 2:
         return bets
-    shares, total, rows = counts / counts.sum(), float(counts.sum()), float(known.sum())
+    shares, both = counts / counts.sum(), 2 * len(STAKES)
     ranks = _mid_ranks(shares)
     for place, score in enumerate((2 * ranks - 1, 4 * np.abs(ranks - 0.5) - 1)):
         centred = score - float(shares @ score)
         if float(shares @ centred**2) < 1e-12:  # two cells alike have one distance from the middle
             continue
         centred /= np.abs(centred).max()
-        variance = float(shares @ centred**2)
-        error = math.sqrt(variance / total)
-        stakes = np.minimum(np.array(STAKES) * 2 * UNTOUCHED * error / variance, MOST_STAKED)
-        allowed = min(CONCEDED * error, 0.2)
-        mean, near = float(known @ centred) / rows, SHARPENED * math.sqrt(inflation * variance / rows)
-        above, below = (min(side * mean + near, allowed) if rows > total else allowed for side in (1, -1))
-        earned = (
-            np.log1p(stakes * (centred[:, None] - above)),
-            np.log1p(-stakes * (centred[:, None] + below)),
-        )
-        both = 2 * len(stakes)
-        bets[: reference.null, place * both : (place + 1) * both] = np.concatenate(earned, axis=1)
+        bets[: reference.null, place * both : (place + 1) * both] = _earned(centred, counts, known, inflation)
     return bets
+
+
+def _earned(score: Floats, counts: Floats, known: Floats, inflation: float) -> Floats:
+    """Return log(1 + s x) [cells, 2 * len(STAKES)] for x what a score [cells] has beyond what is conceded.
+
+    `counts` are those of the reference, in which the mean score is 0; `known` those of all healthy rows.
+    """
+    total, rows = float(counts.sum()), float(known.sum())
+    variance = float(counts @ score**2) / total
+    error = math.sqrt(variance / total)
+    stakes = np.minimum(np.array(STAKES) * 2 * UNTOUCHED * error / variance, MOST_STAKED)
+    above = below = min(CONCEDED * error, 0.2)
+    if rows > total:
+        mean, near = float(known @ score) / rows, SHARPENED * math.sqrt(inflation * variance / rows)
+        above, below = (min(side * mean + near, ALLOWED * error, 0.2) for side in (1, -1))
+    rise, fall = np.log1p(stakes * (score[:, None] - above)), np.log1p(-stakes * (score[:, None] + below))
+    return np.concatenate((rise, fall), axis=1)
 
 
 def cell_bets(reference: tuple[float, float], healthy: tuple[float, float]) -> tuple[Floats, Floats]:
