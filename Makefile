@@ -43,7 +43,7 @@ contracts: $(DEV_READY) ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(DEV_READY) ## Tests that need no servers, doctests, and the coverage of the pure core
-	$(BIN)/pytest tests src --doctest-modules -m "not integration" -n $(JOBS) \
+	$(BIN)/pytest tests src --doctest-modules -m "not integration" -n $(JOBS) --dist worksteal \
 	  --cov --cov-report=term $(PYTEST_ARGS)
 
 integration: $(DEV_READY) ## Tests on servers: SERVERS=embedded (default) or SERVERS=real

@@ -172,7 +172,7 @@ def test_a_member_that_leaves_in_a_rebalance_gives_up_its_partitions_in_two_part
     other = BatchConsumer(settings.kafka, "test", [topic], staying.ownership())
     for _ in range(20):  # in which the first is told to give up a half, and does not listen
         other.take(10, 0.1)
-    leaving.consumer.close()  # both callbacks in one call
+    leaving.consumer.close()  # the half that the rebalance takes, and the rest
     assert sorted(leaving.given_up) == [(topic, partition) for partition in range(4)]
     until = time.monotonic() + WAIT_SECONDS
     while len(staying.owned) < 4 and time.monotonic() < until:

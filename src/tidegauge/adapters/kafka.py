@@ -55,8 +55,12 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
 }
 _FLUSH_STEP_SECONDS = 0.5
-_GATHER_SECONDS = 0.005  # a step costs as much at least: fewer and larger ones at moderate load
+# By group, what is waited for what comes next: a step costs as much at least, and each of the join makes a
+# block for every partition, which costs the monitor some milliseconds.
+_GATHER_SECONDS = {"join": 0.02}
+_SHORT_GATHER_SECONDS = 0.005
 _ANSWER_SECONDS = 10.0
+_LAST_LOOK_SECONDS = 0.05
 # The group has given the partitions to others, or is about to: they read the events again.
 _MOVED_ON = frozenset(
     {
@@ -77,6 +81,7 @@ class BatchConsumer:
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._held: list[Message] = []  # for the next take
+        self._gather_seconds = _GATHER_SECONDS.get(group, _SHORT_GATHER_SECONDS)
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -98,7 +103,7 @@ class BatchConsumer:
         Where nothing is there it waits no longer than `seconds`. So a batch grows with the load alone.
         Raises Unavailable where the broker reports an error that stops reading.
         """
-        gather_seconds = 0.0 if self._held else _GATHER_SECONDS
+        gather_seconds = 0.0 if self._held else self._gather_seconds
         if not self._held:
             self._hold(1, seconds)
         if self._held:
@@ -178,7 +183,13 @@ class BatchConsumer:
         return True
 
     def close(self) -> None:
-        """Give up the partitions and leave the group."""
+        """Give up the partitions and leave the group.
+
+        What a rebalance takes away is given up before: of two such callbacks in one call the client may wait
+        for ever in the second.
+        """
+        with contextlib.suppress(TidegaugeError):
+            self._consume(1, _LAST_LOOK_SECONDS)
         self._consumer.close()
 
     def _hold(self, count: int, seconds: float) -> None:
