@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegauge import intake
 from tidegauge.block import Labelled, Predicted
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
@@ -265,6 +267,32 @@ def test_what_is_no_set_of_relevant_items_is_told_with_its_path(label: Any, reas
     with pytest.raises(Rejected) as caught:
         labelled(SMALL, label=label)
     assert (caught.value.reason, caught.value.path) == (reason, path)
+
+
+def test_a_partial_label_is_a_list_or_a_map_and_says_nothing_else() -> None:
+    assert labelled(label=["i7"], partial=True).labelled == Labelled(["i7"], 1.0, {}, partial=True)
+    assert labelled(label={"i7": 2}, partial=True, kpis={}, weight=1).labelled.partial
+    assert labelled(label=1, partial=False).labelled == Labelled(1, 1.0, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "path"),
+    [
+        ({"label": 1}, "wrong_type", "$.label"),
+        ({"label": True}, "wrong_type", "$.label"),
+        ({"label": "i7"}, "wrong_type", "$.label"),
+        ({"label": [1, 2, 3, 4]}, "too_many", "$.label"),
+        ({"label": ["i7"], "kpis": {"clicks": 1}}, "out_of_range", "$.kpis"),
+        ({"label": ["i7"], "weight": 2}, "out_of_range", "$.weight"),
+        ({"label": ["i7"], "partial": 1}, "wrong_type", "$.partial"),
+    ],
+)
+def test_what_does_not_add_up_is_told_with_its_path(more: dict[str, Any], reason: str, path: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        labelled(SMALL, **({"partial": True} | more))
+    assert (caught.value.reason, caught.value.path) == (reason, path)
+    values = [encoded(LABEL, **({"partial": True} | more))]
+    assert intake.labels(Decoder(SMALL), values, np.array([RECORD_MS])).rejected[0].path == path
 
 
 def test_a_time_may_be_ahead_of_the_record_by_the_limit_alone() -> None:

@@ -27,6 +27,7 @@ from tidegauge.join import (
     unpack_labelled,
     unpack_predicted,
 )
+from tidegauge.join.partial import is_partial, pack_partial, together
 
 RULES = Rules(horizon_ms=100, lateness_ms=10, revisions=2)
 
@@ -225,6 +226,80 @@ def test_a_rejected_event_is_counted_once() -> None:
     assert counted(window) == {"labels.received": 1, "labels.rejected": 1}
 
 
+# --- partial labels ------------------------------------------------------------------------------
+
+
+def gains(row: OutcomeRow) -> object:
+    return unpack_labelled(row.label).label
+
+
+A, B, A_TWICE, A_AND_B = (pack_partial(label) for label in (["a"], ["b"], {"a": 2.0}, ["a", "b"]))
+
+
+def test_a_partial_label_that_says_something_new_corrects_the_union() -> None:
+    window = MemoryWindow(RULES)
+    came = [predicted(0, 50), labelled(0, 70, A), labelled(1, 60, B), labelled(2, 80, A)]
+    _, first, second, third = window.apply(came, 0)
+    assert [gains(row) for row in first.outcomes] == [["a"]]
+    assert [(row.sign, gains(row)) for row in second.outcomes] == [(-1, ["a"]), (1, ["a", "b"])]
+    assert [row.labelled_at_ms for row in second.outcomes] == [70, 70], "no earlier than what it corrects"
+    assert (second.verdict, third.verdict) == (Verdict.CORRECTED, Verdict.DUPLICATE)
+
+
+def test_the_greatest_gain_of_an_item_counts_in_either_order() -> None:
+    for came in ([A, A_TWICE], [A_TWICE, A]):
+        window = MemoryWindow(RULES)
+        labels = [labelled(offset, 60, value) for offset, value in enumerate(came)]
+        rows = [row for each in window.apply([predicted(0, 50), *labels], 0) for row in each.outcomes]
+        assert gains(rows[-1]) == {"a": 2.0}
+
+
+def test_partial_labels_that_waited_match_together() -> None:
+    window = MemoryWindow(RULES)
+    came = [labelled(0, 60, A), labelled(1, 55, B), labelled(2, 500, A_TWICE), predicted(0, 50)]
+    *_, resolution = window.apply(came, 0)
+    assert [(row.labelled_at_ms, gains(row)) for row in resolution.outcomes] == [(60, ["a", "b"])]
+    assert counted(window) == {
+        "predictions.received": 1,
+        "predictions.matched": 1,
+        "labels.received": 3,
+        "labels.matched": 1,
+        "labels.superseded": 1,
+        "labels.orphan": 1,
+    }
+
+
+def test_a_whole_label_counts_before_partial_ones_whenever_it_comes() -> None:
+    arrivals = [labelled(0, 70, A), labelled(1, 60, b"whole"), labelled(2, 80, B)]
+    for place in range(4):
+        came = [it._replace(partition=at) for at, it in enumerate(arrivals)]
+        came.insert(place, predicted(0, 50))
+        window = MemoryWindow(RULES)
+        rows = [row for resolution in window.apply(came, 0) for row in resolution.outcomes]
+        assert rows[-1].label == b"whole"
+        assert_adds_up(window.counters())
+
+
+def test_more_items_than_may_add_up_are_rejected_and_told_again() -> None:
+    few = Rules(horizon_ms=100, lateness_ms=10, revisions=9, items=2)
+    more = pack_partial(["c"])
+    for came in (
+        [predicted(0, 50), labelled(0, 60, A_AND_B), labelled(1, 60, more)],
+        [labelled(0, 60, A_AND_B), labelled(1, 60, more)],
+    ):
+        window = MemoryWindow(few)
+        assert told(window, *came)[-1] == told(window, *came)[-1] == "rejected"
+
+
+def test_what_may_have_been_told_before_a_loss_is_replaced_by_the_union() -> None:
+    came = [labelled(0, 60, A), labelled(1, 70, A_AND_B), labelled(2, 65, A), predicted(0, 50)]
+    *_, resolution = MemoryWindow(ROOMY).apply(came, 0)
+    assert [(row.sign, row.labelled_at_ms, gains(row)) for row in resolution.instead] == [
+        (-1, 60, ["a"]),
+        (1, 70, ["a", "b"]),
+    ]
+
+
 # --- replays -------------------------------------------------------------------------------------
 
 
@@ -362,6 +437,14 @@ TIMES = st.sampled_from(range(0, 301, 50))
 WATERMARKS = st.sampled_from([0, *(at_ms + 110 + more for at_ms in range(0, 301, 50) for more in (0, 1))])
 
 
+PARTIAL = [pack_partial(label) for label in ([], ["x"], {"y": 0.5}, {"x": 3, "y": 0.25}, ["y", "z"])]
+
+
+def said(label: bytes) -> bytes:
+    """The label in the one form that all have that say the same."""
+    return pack_labelled(unpack_labelled(label)) if is_partial(label) else label
+
+
 @st.composite
 def partitions(draw: st.DrawFn) -> list[list[Arrival]]:
     """What lies in each source partition, in order: duplicates and corrections included."""
@@ -377,7 +460,7 @@ def partitions(draw: st.DrawFn) -> list[list[Arrival]]:
                 elif draw(st.integers(0, 9)) == 0:
                     stream.append(rejected(side, offset, partition))
                 else:
-                    value = draw(st.sampled_from([b"0", b"1", b"1" * 70]))
+                    value = draw(st.sampled_from([b"0", b"1", b"1" * 70, *PARTIAL]))
                     stream.append(labelled(offset, draw(TIMES), value, name, partition))
             streams.append(stream)
     return streams
@@ -398,7 +481,7 @@ def standing(resolutions: Iterable[Resolution], arrivals: Iterable[Arrival]) -> 
         sums = found.setdefault(arrival.key, Counter())
         sums[b"rows of the prediction"] += resolution.emit_prediction
         for row in resolution.outcomes:
-            sums[row.label] += row.sign
+            sums[said(row.label)] += row.sign
     return {key: Counter({what: n for what, n in sums.items() if n}) for key, sums in found.items()}
 
 
@@ -416,8 +499,11 @@ def expected(arrivals: Iterable[Arrival], rules: Rules) -> dict[bytes, Counter[b
                 if it.key == key and it.side is Side.LABEL and abs(it.at_ms - at_ms) <= rules.horizon_ms
             ]
             sums[b"rows of the prediction"] = 1
-            if inside:
-                sums[max(inside)[-1]] = 1
+            whole = [it for it in inside if not is_partial(it[-1])]
+            if whole:
+                sums[max(whole)[-1]] = 1
+            elif inside:
+                sums[said(together([it[-1] for it in inside]))] = 1
     return found
 
 

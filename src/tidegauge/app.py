@@ -159,7 +159,10 @@ def create_app(settings: Settings, roles: frozenset[str], state: RedisState, bui
 def _join_stage(settings: Settings, state: RedisState, patience: Patience) -> JoinStage:
     join, kafka = settings.join, settings.kafka
     topics = [settings.topics.predictions, settings.topics.labels]
-    rules = Rules(join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, settings.limits.revisions)
+    limits = settings.limits
+    rules = Rules(
+        join.horizon_seconds * 1_000, join.lateness_seconds * 1_000, limits.revisions, limits.list_items
+    )
     timeout_seconds = settings.redis.timeout_seconds
     window = RedisWindow.connect(
         settings.redis.url, rules, join.shards, join.buckets, timeout_seconds=timeout_seconds

@@ -269,3 +269,4 @@ class Labelled(NamedTuple):
     label: Scalar | list[Any] | dict[str, float]
     weight: float
     kpis: dict[str, float]
+    partial: bool = False  # relevant items that are added to those known; with no weight or KPIs

@@ -20,7 +20,7 @@ from tidegauge.block import Labelled, Predicted, Scalar
 from tidegauge.block_columns import Names
 from tidegauge.config import Limits
 from tidegauge.errors import Rejected
-from tidegauge.explain import PATH_CHARACTERS, UNREADABLE, explained, malformed
+from tidegauge.explain import PATH_CHARACTERS, UNREADABLE, explained, kind_of, malformed
 from tidegauge.feature_maps import FeatureReader
 from tidegauge.records import DeadLetter, Label, Prediction, Time
 from tidegauge.redact import printable
@@ -132,7 +132,8 @@ class Decoder:
         """Return the label in a message, or raise Rejected."""
         record = self.label_record(value)
         at_ms = self.time_ms(record.labelled_at, record_time_ms, LABELLED_AT)
-        return LabelEvent(record.prediction_id, Labelled(record.label, record.weight, record.kpis), at_ms)
+        labelled = Labelled(record.label, record.weight, record.kpis, record.partial)
+        return LabelEvent(record.prediction_id, labelled, at_ms)
 
     def prediction_record(self, value: bytes | None) -> Prediction:
         """Return the prediction in a message, its time not yet read, or raise Rejected."""
@@ -159,6 +160,8 @@ class Decoder:
         if len(value or b"") > self.short_message:
             self._check_value(record.label, "$.label")
             self._check_map(record.kpis, self._limits.features, "$.kpis")
+        if record.partial:
+            _check_partial(record)
         return record
 
     def _record(self, decoder: JsonDecoder[Record], shape: type[Record], value: bytes | None) -> Record:
@@ -291,6 +294,22 @@ def _text_ms(time: str, path: str) -> int:
     else:
         detail = f"expected a zone (Z or +01:00) at the end of the time, got {time[:40]!r}"
     raise Rejected("out_of_range", detail, path)
+
+
+def adds_up(record: Label) -> bool:
+    """Return whether a partial label is one that can be added to others."""
+    return isinstance(record.label, list | dict) and record.weight == 1 and not record.kpis
+
+
+def _check_partial(record: Label) -> None:
+    if adds_up(record):
+        return
+    if not isinstance(record.label, list | dict):
+        detail = f"expected list or object beside partial, got {kind_of(record.label)}"
+        raise Rejected("wrong_type", detail, "$.label")
+    name, expected = ("kpis", "no KPIs") if record.kpis else ("weight", "1")
+    detail = f"expected {expected} beside partial: only relevant items add up"
+    raise Rejected("out_of_range", detail, f"$.{name}")
 
 
 def _check_text(value: Any, most_bytes: int, path: str) -> None:

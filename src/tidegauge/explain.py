@@ -35,6 +35,15 @@ _KIND_OF_TYPE: dict[Any, str] = {
 }
 
 
+def kind_of(value: Any) -> str:
+    """Return the kind of JSON that a value is read from.
+
+    >>> kind_of(True), kind_of(0.5), kind_of("late")
+    ('boolean', 'number', 'text')
+    """
+    return _KIND_OF_TYPE[type(value)]
+
+
 def malformed(error: Exception) -> Rejected:
     """Return why a message is no JSON object."""
     if isinstance(error, RecursionError):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tidegauge.block import Ints
 from tidegauge.block_columns import Given
 from tidegauge.errors import Rejected
-from tidegauge.events import IDS, LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder
+from tidegauge.events import IDS, LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder, adds_up
 from tidegauge.explain import UNREADABLE
 from tidegauge.records import Label, Prediction, Time
 
@@ -79,7 +79,8 @@ def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[La
     exact = decoder.label_record
     sizes = sizes_of(values)
     taken = _read(decoder.label_json.decode, exact, values, sizes, decoder.short_message)
-    _look_closer(taken, exact, values, _long_ids(decoder, Label, taken, sizes))
+    partial = [at for at, event in enumerate(taken.events) if event.partial and not adds_up(event)]
+    _look_closer(taken, exact, values, [*_long_ids(decoder, Label, taken, sizes), *partial])
     times = [event.labelled_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, LABELLED_AT)
     return taken

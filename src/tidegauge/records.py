@@ -53,7 +53,8 @@ class Label(Struct, frozen=True, gc=False, kw_only=True):
     """The truth about a prediction, as it becomes known, on the topic `labels`.
 
     A later label with another value for the same `prediction_id` is a correction. Of a ranked list the label
-    is the items that were relevant so far, as a list, or as a map to their gains.
+    is the items that were relevant so far, as a list, or as a map to their gains; a partial label names some
+    that are added to those, and one that is not partial counts before all that are.
     """
 
     prediction_id: Id
@@ -64,6 +65,7 @@ class Label(Struct, frozen=True, gc=False, kw_only=True):
     labelled_at: Time = None
     kpis: Annotated[dict[str, float], Meta(description="what followed, such as revenue or satisfaction")] = {}
     weight: Annotated[float, Meta(gt=0, description="weight of the outcome in metrics")] = 1.0
+    partial: Annotated[bool, Meta(description="the items are added to those of other partial labels")] = False
 
 
 # Why an event is in the dead-letter topic. The first group is decided on the event alone.
@@ -75,7 +77,8 @@ REASONS = {
     "out_of_range": "a number, time or text outside what the field allows",
     "from_the_future": "its time is later than the record's time by more than limits.future_seconds",
     "too_many": "more features, segments, models or segment values than the limits allow",
-    "too_many_revisions": "more corrections of one label than limits.revisions",
+    "too_many_revisions": "more corrections of one label than limits.revisions,"
+    " or more items added up than limits.list_items",
     "late": "a label further from its prediction than join.horizon_seconds",
     "orphan": "a label whose prediction did not come within join.horizon_seconds",
 }

@@ -39,6 +39,18 @@ def test_log_takes_exactly_the_fields_of_its_record(logger: Any, record: Any) ->
     assert set(inspect.signature(logger.log).parameters) - {"self"} == wanted
 
 
+def test_a_label_is_partial_only_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Any] = []
+    monkeypatch.setattr(LabelLogger, "_send", lambda self, key, event: events.append(json.loads(event)))
+    logger = LabelLogger(NOWHERE, log_level=0)
+    logger.log(prediction_id="a", label=["x"])
+    logger.log(prediction_id="a", label={"y": 2}, partial=True)
+    assert events == [
+        {"prediction_id": "a", "label": ["x"]},
+        {"prediction_id": "a", "label": {"y": 2}, "partial": True},
+    ]
+
+
 def test_what_is_none_stays_out() -> None:
     assert sent({**PREDICTION, "value": None, "features": None}) == PREDICTION
 
@@ -144,6 +156,7 @@ def test_a_wrong_prediction_is_an_error_at_the_caller_and_is_not_sent(
         ({"weight": 0}, "out_of_range"),
         ({"kpis": {"a": "b"}}, "wrong_type"),
         ({"label": None}, "missing_field"),
+        ({"partial": True}, "wrong_type"),
     ],
 )
 def test_a_wrong_label_is_an_error_at_the_caller(change: dict[str, Any], reason: str) -> None:

@@ -170,7 +170,8 @@ def _labels() -> tuple[bytes, ...]:
     least = {"prediction_id": "a1", "label": 0}
     full = least | {"labelled_at": "2013-02-01T00:00:00+01:00", "kpis": {"revenue": 19.9}, "weight": 2.5}
     others = (least | {"label": "red"}, least | {"label": 3.25}, full | {"label": ["a", 1]}, full)
-    return tuple(map(_json, (least, *others)))
+    partial = least | {"label": {"a": 0.5, "\u00e9": 3}, "partial": True}
+    return tuple(map(_json, (least, *others, partial)))
 
 
 def _controls() -> tuple[bytes, ...]:

@@ -31,6 +31,11 @@ def quick(settings: Settings) -> Settings:
     )
 
 
+def adds_up(number: int) -> bool:
+    """Whether the clicks of a list come one by one."""
+    return number % 4 == 1
+
+
 def stream(seed: int) -> tuple[list[tuple[list[Any], list[Any]]], list[tuple[list[str], dict[str, float]]]]:
     """Return (list, labels in order) of each prediction, and what stands of both in the end."""
     draw = random.Random(seed)
@@ -41,6 +46,8 @@ def stream(seed: int) -> tuple[list[tuple[list[Any], list[Any]]], list[tuple[lis
         clicks = [item for rank, item in enumerate(named) if draw.random() < 0.5 / (1 + rank)]
         labels: list[Any] = [clicks[: at + 1] for at in range(len(clicks))] or [[]]  # the set so far
         final = dict.fromkeys(clicks, 1.0)
+        if adds_up(number):
+            labels = [[item] for item in clicks] or [[]]
         if number % 4 == 0:
             final = {item: float(draw.randint(1, 3)) for item in [*clicks, "unseen"]}
             labels.append(final)
@@ -71,9 +78,13 @@ def test_lists_and_sets_of_clicks_become_the_metrics_of_the_last_sets(
                 times = list(enumerate(sets))
                 random.Random(number).shuffle(times)  # the newest set counts, not the last that comes
                 for place, (order, label) in enumerate(times):
-                    labels.log(
-                        prediction_id=f"r{number}", label=label, labelled_at=at_ms + 1_000 * (1 + order)
-                    )
+                    event: dict[str, Any] = {
+                        "prediction_id": f"r{number}",
+                        "label": label,
+                        "labelled_at": at_ms + 1_000 * (1 + order),
+                        "partial": adds_up(number),
+                    }
+                    labels.log(**event)
                     if place == 0:
                         predictions.log(
                             prediction_id=f"r{number}",
@@ -83,9 +94,7 @@ def test_lists_and_sets_of_clicks_become_the_metrics_of_the_last_sets(
                             predicted_at=at_ms,
                         )
                     if number % 7 == 0:
-                        labels.log(
-                            prediction_id=f"r{number}", label=label, labelled_at=at_ms + 1_000 * (1 + order)
-                        )
+                        labels.log(**event)
                         sent += 1
                     sent += 1
         bad: list[Any] = [{"item": "i1"}, {"i1": -1}, [["i1"]], [str(item) for item in range(1_001)]]

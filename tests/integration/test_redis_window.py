@@ -72,7 +72,7 @@ def steps(draw: st.DrawFn, arrivals: Sequence[Arrival]) -> Iterator[tuple[str, A
 def test_both_windows_give_the_same_answers_to_the_same_arrivals(
     store: redis.Redis, new_window: NewWindow, data: st.DataObject
 ) -> None:
-    rules = Rules(100, 10, data.draw(st.sampled_from([1, 32])))
+    rules = Rules(100, 10, data.draw(st.sampled_from([1, 32])), data.draw(st.sampled_from([2, 32])))
     sizes = st.sampled_from([0, 30, 44, 45, 50, 180, 300, 70_000])
     arrivals = [
         padded(it, data.draw(sizes)) if it.side is Side.PREDICTION else it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -104,11 +105,23 @@ def _wanted(model: str, predictions: int, outcomes: dict[str, list[tuple[Any, An
         wanted["accuracy"] = sum(bool(p) == bool(y) for p, y in own) / len(own)
     if own and model == "price":
         wanted["mae"] = sum(abs(p - y) for p, y in own) / len(own)
+    if own and model == "shop":
+        wanted["ndcg@5"] = sum(_ndcg(shown, said) for shown, said in own) / len(own)
     return wanted
 
 
+def _ndcg(shown: list[str], said: list[str] | dict[str, float]) -> float:
+    gains = said if isinstance(said, dict) else dict.fromkeys(said, 1.0)
+    best = sorted(gains.values(), reverse=True)[:5]
+    return _dcg([gains.get(item, 0.0) for item in shown]) / _dcg(best)
+
+
+def _dcg(gains: list[float]) -> float:
+    return sum(gain / math.log2(2 + place) for place, gain in enumerate(gains))
+
+
 def _found(model: str, fields: dict[str, str]) -> dict[str, float]:
-    metric = "mae" if model == "price" else "accuracy"
+    metric = {"price": "mae", "shop": "ndcg@5"}.get(model, "accuracy")
     found = {"predictions": float(fields.get(f"predictions@{WINDOW}", "0"))}
     found["n"] = float(fields.get(f"{metric}@{WINDOW}.n", "0"))
     if found["n"]:

@@ -26,7 +26,7 @@ class Truth:
 def truth(log: Log) -> Truth:
     found = Truth()
     predicted: dict[str, dict[str, Any]] = {}
-    labels: dict[str, list[tuple[int, int, int, Any]]] = defaultdict(list)
+    labels: dict[str, list[tuple[bool, int, int, int, Any]]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
     for record in log.all(PREDICTIONS):
         event = _event(record.value, "prediction")
@@ -47,7 +47,8 @@ def truth(log: Log) -> Truth:
             continue
         prediction = predicted.get(event["prediction_id"])
         if prediction and abs(prediction["predicted_at"] - event["labelled_at"]) <= HORIZON_MS:
-            order = (event["labelled_at"], record.partition, record.offset, event["label"])
+            whole = not event.get("partial", False)
+            order = (whole, event["labelled_at"], record.partition, record.offset, event["label"])
             labels[event["prediction_id"]].append(order)
         elif event["prediction_id"].startswith("nothing"):
             counts["labels.waiting"] += 1
@@ -64,8 +65,21 @@ def truth(log: Log) -> Truth:
         model = event["model_id"]
         found.predictions[model] = found.predictions.get(model, 0) + 1
         if name in labels:
-            found.outcomes.setdefault(model, []).append((event["prediction"], max(labels[name])[3]))
+            found.outcomes.setdefault(model, []).append((event["prediction"], _standing(labels[name])))
     return found
+
+
+def _standing(labels: list[tuple[bool, int, int, int, Any]]) -> Any:
+    """The newest label that is not partial, else the greatest gain of each item."""
+    whole, *_, newest = max(labels, key=lambda label: label[:4])
+    if whole:
+        return newest
+    gains: dict[str, float] = {}
+    for *_, label in labels:
+        named = label if isinstance(label, dict) else dict.fromkeys(label, 1.0)
+        for item, gain in named.items():
+            gains[item] = max(gain, gains.get(item, 0.0))
+    return gains
 
 
 def _event(value: bytes | None, needed: str) -> dict[str, Any] | None:

@@ -34,13 +34,20 @@ class Violated(AssertionError):
     """A schedule ends in a state that must not be."""
 
 
-def schedules(rough: bool = True, lossy: bool = True) -> st.SearchStrategy[list[Action]]:
+# What is sent, and by which worker what else happens is done.
+EVERY_EVENT = st.integers(0, 7)
+CLICKS = st.sampled_from((0, 1, 2, 3, 8, 18, 9, 9, 19, 19))  # lists and clicks; few pairs and labels
+
+
+def schedules(
+    rough: bool = True, lossy: bool = True, worker: st.SearchStrategy[int] = EVERY_EVENT
+) -> st.SearchStrategy[list[Action]]:
     """Return schedules: with faults where `rough`, with losses of the server where `lossy`."""
     names = _QUIET + (_ROUGH if rough else ()) + (("lose",) if lossy else ())
     action = st.builds(
         Action,
         name=st.sampled_from(names),
-        worker=st.integers(0, 7),
+        worker=worker,
         number=st.integers(0, 11),
         more=st.integers(0, 11),
         fault=st.one_of(st.none(), st.none(), _FAULTS) if rough else st.none(),

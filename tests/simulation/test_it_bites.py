@@ -11,11 +11,19 @@ from hypothesis import strategies as st
 from tests.simulation.events import LABELS, PREDICTIONS
 from tests.simulation.log import SimConsumer, SimProducer
 from tests.simulation.points import Stuck
-from tests.simulation.schedules import Violated, check, examples, leap_schedules, schedules, zombie_schedules
+from tests.simulation.schedules import (
+    CLICKS,
+    Violated,
+    check,
+    examples,
+    leap_schedules,
+    schedules,
+    zombie_schedules,
+)
 from tests.simulation.server import Server, SimWindow, Sources
 from tests.simulation.world import PORTS, Action, Ports
 from tidegauge.block import Block
-from tidegauge.join import Arrival, Resolution
+from tidegauge.join import Arrival, Resolution, match, table
 from tidegauge.monitor import Monitor
 from tidegauge.ports import Committed, Partition, Snapshot
 
@@ -135,3 +143,9 @@ class CarelessServer(Server):
 
 def test_a_snapshot_with_a_later_offset_than_its_state_is_noticed() -> None:
     assert_noticed(server=CarelessServer)
+
+
+def test_a_window_in_which_clicks_replace_one_another_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (match, table):
+        monkeypatch.setattr(module, "together", lambda payloads: list(payloads)[-1])
+    assert_noticed(among=schedules(lossy=False, worker=CLICKS))

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from tests.simulation.schedules import check, examples, leap_schedules, schedules, zombie_schedules
+from tests.simulation.schedules import (
+    CLICKS,
+    check,
+    examples,
+    leap_schedules,
+    schedules,
+    zombie_schedules,
+)
 from tests.simulation.world import Action
 
 
@@ -47,4 +54,16 @@ def test_what_the_server_loses_is_repaired(schedule: list[Action]) -> None:
 @examples(500)
 @given(schedules(rough=True, lossy=True))
 def test_losses_amid_crashes_are_repaired(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(300)
+@given(schedules(rough=True, lossy=False, worker=CLICKS))
+def test_clicks_add_up_amid_crashes(schedule: list[Action]) -> None:
+    check(schedule)
+
+
+@examples(300)
+@given(schedules(rough=True, lossy=True, worker=CLICKS))
+def test_clicks_add_up_although_the_server_loses_some(schedule: list[Action]) -> None:
     check(schedule)

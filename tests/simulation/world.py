@@ -44,6 +44,7 @@ SETTINGS = Settings(
     models={
         "churn": Model(task="binary", baseline={"accuracy": 0.9}),
         "price": Model(task="regression", baseline={"mae": 0.1}),
+        "shop": Model(task="ranking"),
     },
     rules=(
         Rule(metric="accuracy", window="5", min_samples=2, consecutive=1, every_outcomes=1),

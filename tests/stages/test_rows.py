@@ -79,6 +79,7 @@ LABELS = st.fixed_dictionaries(
     optional={
         "weight": st.sampled_from([1.0, 0.5, 0]),
         "kpis": st.dictionaries(st.sampled_from(["k", "j"]), st.floats(0, 9)),
+        "partial": st.booleans(),
     },
 )
 VALUES = st.one_of(

@@ -2,9 +2,9 @@
 --
 -- KEYS  1 the shard's filling, 2 applied offsets, 3 counters, 4 outbox, 5 contexts
 -- ARGV  1 the window's name (checked before this), 2 watermark_ms, 3 horizon_ms, 4 lateness_ms,
---       5 corrections kept, 6 prefix of the bucket keys, 7 digits of a bucket's number,
---       8 the first and last offsets of the batch, 9 the events,
---       10 first bucket to sweep, 11 last bucket to sweep, 12... the contexts of the events, or their codes
+--       5 corrections kept, 6 most items of partial labels, 7 prefix of the bucket keys,
+--       8 digits of a bucket's number, 9 the first and last offsets of the batch, 10 the events,
+--       11 first bucket to sweep, 12 last bucket to sweep, 13... the contexts of the events, or their codes
 -- Returns one byte for each event (verdict, and flags as below), then the rows of those that have any.
 --
 -- An entry is one value in a bucket's hash; all integers are big endian:
@@ -14,6 +14,8 @@
 --   newest      position; where it is not the last label's
 --   label       length(3) position payload [length(2) prediction_id, without a prediction]
 --   position    at_ms(6) partition(2) offset(6)
+-- The payload of a partial label is 0xC1 and, of each item, length(4) text gain(8); that of a revision is the one
+-- that came, which is told with those before it.
 -- The payload of a prediction ends with its context and two zeros, or with the context's code(2), under which
 -- the shard keeps it.
 -- A listpack, the small encoding of a hash, takes values of at most 64 bytes, so a longer entry
@@ -37,10 +39,11 @@ local POSITION_BYTES, NAME_BYTES = 14, 8
 local AT_ONCE = 1000  -- values on the stack of Lua
 local FIRST = WAITING + EMIT_PREDICTION
 local MOST_CODES, NO_CODE = 4096, '\0\0'
+local PARTIAL = 0xC1
 
 local horizon = tonumber(ARGV[3])
 local due_before = tonumber(ARGV[2]) - horizon - tonumber(ARGV[4])
-local corrections, prefix = tonumber(ARGV[5]), ARGV[6]
+local corrections, most_items, prefix = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local pack, read_struct, byte, char, sub = struct.pack, struct.unpack, string.byte, string.char, string.sub
 local call, floor = redis.call, math.floor
 
@@ -229,12 +232,16 @@ local function due(event)
 end
 
 -- Numbers are compared, as the order of strings depends on the server's locale.
-local function older(one, other)
-  if one[1] ~= other[1] then return one[1] < other[1] end
+local function source_before(one, other)
   local partition, offset = read_struct('>I2I6', one[2], 7)
   local other_partition, other_offset = read_struct('>I2I6', other[2], 7)
   if partition ~= other_partition then return partition < other_partition end
   return offset < other_offset
+end
+
+local function older(one, other)
+  if one[1] ~= other[1] then return one[1] < other[1] end
+  return source_before(one, other)
 end
 
 local function same_source(one, other)
@@ -264,6 +271,85 @@ local function expire(value)
   return encode(entry)
 end
 
+-- Partial labels
+
+local function is_partial(label)
+  return byte(label[3], 1) == PARTIAL
+end
+
+-- Adds the gains of a partial label to those known of items. Returns how many items are new, and whether
+-- anything is.
+local function add_gains(gains, label)
+  local payload, at, items, changed = label[3], 2, 0, false
+  while at <= #payload do
+    local item, gain
+    item, gain, at = read_struct('>I4c0d', payload, at)
+    local known = gains[item]
+    if not known then items = items + 1 end
+    if not known or known < gain then gains[item], changed = gain, true end
+  end
+  return items, changed
+end
+
+-- Returns how many items the partial labels and the event name, and whether it says anything new.
+local function weigh(labels, event)
+  local gains, items = {}, 0
+  for _, label in ipairs(labels) do
+    if is_partial(label) then items = items + add_gains(gains, label) end
+  end
+  local more, changed = add_gains(gains, event)
+  return items + more, changed
+end
+
+local function together(labels, last)
+  local parts = {char(PARTIAL)}
+  for index = 1, last do
+    parts[index + 1] = sub(labels[index][3], 2)
+  end
+  return table.concat(parts)
+end
+
+-- What a revision says: a partial label says all until then.
+local function told(labels, index)
+  local label = labels[index]
+  if not is_partial(label) then return label end
+  return {label[1], label[2], together(labels, index)}
+end
+
+local function no_earlier(event, other)
+  if not other or event[1] >= other[1] then return event end
+  return {other[1], sub(other[2], 1, 6) .. sub(event[2], 7), event[3], event[4]}
+end
+
+-- What stands one after the other where partial labels come in the order of their offsets.
+local function stood(partial)
+  local sorted, stages, gains = {}, {}, {}
+  for index, label in ipairs(partial) do
+    sorted[index] = label
+  end
+  table.sort(sorted, source_before)
+  for index, label in ipairs(sorted) do
+    local before = stages[#stages]
+    local united = no_earlier({label[1], label[2], together(sorted, index)}, before)
+    local _, changed = add_gains(gains, label)
+    if before and not changed then stages[#stages] = nil end
+    stages[#stages + 1] = united
+  end
+  return stages
+end
+
+local function says_nothing_new(labels, event)
+  local last = labels[#labels]
+  if not (is_partial(event) and is_partial(last)) then return last[3] == event[3] end
+  local _, changed = weigh(labels, event)
+  return not changed
+end
+
+local function full(labels, event)
+  if #labels > corrections or #labels == 0 or not is_partial(event) then return #labels > corrections end
+  return weigh(labels, event) > most_items
+end
+
 local function row(revision, sign, label)
   return pack('>I2i1', revision, sign) .. encoded(label)
 end
@@ -271,9 +357,9 @@ end
 local function add_rows(entry, revision)
   local text = encoded(entry.prediction)
   if revision > 0 then
-    text = text .. row(revision - 1, -1, entry.labels[revision])
+    text = text .. row(revision - 1, -1, told(entry.labels, revision))
   end
-  rows[#rows + 1] = text .. row(revision, 1, entry.labels[revision + 1])
+  rows[#rows + 1] = text .. row(revision, 1, told(entry.labels, revision + 1))
   return HAS_ROWS
 end
 
@@ -285,8 +371,8 @@ end
 
 -- What stands, for those to whom another label was told: rows of one revision.
 local function instead_of(other, entry)
-  local revision, newest = #entry.labels - 1, entry.newest
-  return row(revision, -1, other) .. row(revision, 1, {newest[1], newest[2], entry.labels[revision + 1][3]})
+  local revision = #entry.labels - 1
+  return row(revision, -1, other) .. row(revision, 1, no_earlier(told(entry.labels, revision + 1), entry.newest))
 end
 
 local function insert_sorted(labels, event)
@@ -299,35 +385,54 @@ end
 
 -- The table. Each function returns the verdict, flags, and whether the entry changed.
 
-local function prediction_meets_labels(entry, event)
-  local inside = {}
-  for _, label in ipairs(entry.labels) do
-    if within(label, event) then inside[#inside + 1] = label else add_orphan(label) end
-  end
-  entry.prediction = event
-  if #inside == PREDICTION_SIDE then
-    entry.labels = {}
-    return WAITING, EMIT_PREDICTION, true
-  end
-  local last, first = inside[#inside], #inside
-  while first > 1 and inside[first - 1][3] == last[3] do
+-- The partial labels together, as the newest of them; the others are superseded by it.
+local function match_partial(entry, partial)
+  local last, others = partial[#partial], stood(partial)
+  entry.labels, entry.newest = {{last[1], last[2], together(partial, #partial)}}, last
+  others[#others] = nil
+  move_waiting(LABEL_SIDE, MATCHED)
+  return #partial - 1, others
+end
+
+-- The first of those in a row that say the newest value. Returns how many others said something else.
+local function match_whole(entry, whole, partial)
+  local last, first = whole[#whole], #whole
+  while first > 1 and whole[first - 1][3] == last[3] do
     first = first - 1
   end
-  entry.labels, entry.newest, entry.by_prediction = {inside[first]}, last, true
-  local instead = ''
-  for index, label in ipairs(inside) do
-    local after = SUPERSEDED
-    if index == first then after = MATCHED elseif label[3] == last[3] then after = DUPLICATE end
-    move_waiting(LABEL_SIDE, after)
-    if after == SUPERSEDED then instead = instead .. instead_of(label, entry) end
+  entry.labels, entry.newest = {no_earlier(whole[first], partial[#partial])}, last
+  local others, superseded = stood(partial), #partial
+  for index, label in ipairs(whole) do
+    if label[3] ~= last[3] then
+      superseded = superseded + 1
+      others[#others + 1] = label
+    else
+      move_waiting(LABEL_SIDE, index == first and MATCHED or DUPLICATE)
+    end
   end
-  local flags = EMIT_PREDICTION
-  if instead == '' then
-    flags = flags + add_half(inside[first])
-  else
-    flags = flags + add_rows(entry, 0)
-    rows[#rows] = rows[#rows] .. instead
+  return superseded, others
+end
+
+local function prediction_meets_labels(entry, event)
+  local whole, partial = {}, {}
+  for _, label in ipairs(entry.labels) do
+    local kind = is_partial(label) and partial or whole
+    if within(label, event) then kind[#kind + 1] = label else add_orphan(label) end
   end
+  entry.prediction, entry.labels = event, {}
+  if #whole + #partial == 0 then return WAITING, EMIT_PREDICTION, true end
+  entry.by_prediction = true
+  local match = #whole > 0 and match_whole or match_partial
+  local superseded, others = match(entry, #whole > 0 and whole or partial, partial)
+  for _ = 1, superseded do
+    move_waiting(LABEL_SIDE, SUPERSEDED)
+  end
+  if #others == 0 then return MATCHED, EMIT_PREDICTION + add_half(entry.labels[1]), true end
+  local flags, instead = EMIT_PREDICTION + add_rows(entry, 0), {}
+  for index, label in ipairs(others) do
+    instead[index] = instead_of(label, entry)
+  end
+  rows[#rows] = rows[#rows] .. table.concat(instead)
   return MATCHED, flags, true
 end
 
@@ -341,26 +446,27 @@ local function label_meets_labels(entry, event)
       return DUPLICATE, 0, true
     end
   end
-  if #labels > corrections then return REJECTED, 0, false end
+  if full(labels, event) then return REJECTED, 0, false end
   insert_sorted(labels, event)
   return WAITING, 0, true
 end
 
 local function label_meets_matched(entry, event)
-  local labels = entry.labels
+  local labels, newest, partial = entry.labels, entry.newest, is_partial(event)
   local inside, revision = within(event, entry.prediction), #labels
-  if labels[revision][3] == event[3] then
-    if not inside or older(event, entry.newest) then return DUPLICATE, 0, false end
+  if (inside or not partial) and says_nothing_new(labels, event) then
+    if not inside or older(event, newest) then return DUPLICATE, 0, false end
     entry.newest = event
     return DUPLICATE, 0, true
   end
   if not inside then return LATE, 0, false end
-  if older(event, entry.newest) then
+  if not is_partial(labels[revision]) and (partial or older(event, newest)) then
     rows[#rows + 1] = encoded(entry.prediction) .. instead_of(event, entry)
     return SUPERSEDED, HAS_ROWS, false
   end
-  if revision > corrections then return REJECTED, 0, false end
-  labels[revision + 1], entry.newest = event, event
+  if full(labels, event) then return REJECTED, 0, false end
+  labels[revision + 1] = no_earlier(no_earlier(event, labels[revision]), newest)
+  entry.newest = partial and labels[revision + 1] or event
   return CORRECTED, add_rows(entry, revision), true
 end
 
@@ -393,7 +499,7 @@ local function tell_again(value, side, event)
     end
   end
   if prediction and not within(event, prediction) then return LATE, 0 end
-  if #labels > corrections and labels[#labels][3] ~= event[3] then return REJECTED, 0 end
+  if full(labels, event) and not says_nothing_new(labels, event) then return REJECTED, 0 end
   return REPLAY, 0
 end
 
@@ -447,7 +553,7 @@ local endings = {[0] = NO_CODE}
 local function ending(number)
   local text = endings[number]
   if not text then
-    text = ARGV[11 + number]
+    text = ARGV[12 + number]
     if #text ~= #NO_CODE then text = context_code(text) end
     endings[number] = text
   end
@@ -498,8 +604,8 @@ local function take_apart(side, bucket, field, event, stored, fields)
   return verdict, flags
 end
 
-local blob = ARGV[9]
-local any_replayed = take_offsets(ARGV[8])
+local blob = ARGV[10]
+local any_replayed = take_offsets(ARGV[9])
 
 -- An event lies in the blob from `start` on: flags(1), position, payload; then its prediction_id.
 local function take(side, bucket, field, start, payload_bytes, id, context)
@@ -541,7 +647,7 @@ local function reject(side, position)
 end
 
 local at, size, codes, taken, labels_first = 1, #blob, {}, 0, any_replayed
-local head = '>Bc' .. ARGV[7] .. 'c8I4I2I4'
+local head = '>Bc' .. ARGV[8] .. 'c8I4I2I4'
 while at <= size do
   local side, bucket, field, context, id_bytes, payload_bytes, start = read_struct(head, blob, at)
   local id_start, code = start + 1 + POSITION_BYTES + payload_bytes, nil
@@ -575,8 +681,8 @@ local function sweep(bucket)
   end
 end
 
-local name = '%0' .. ARGV[7] .. 'd'
-for bucket = tonumber(ARGV[10]), tonumber(ARGV[11]) do
+local name = '%0' .. ARGV[8] .. 'd'
+for bucket = tonumber(ARGV[11]), tonumber(ARGV[12]) do
   sweep(prefix .. string.format(name, bucket))
 end
 

@@ -101,7 +101,7 @@ class RedisWindow:
         self._shards = shards
         self._buckets = buckets
         self.prefix = prefix
-        self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions)
+        self._rule_arguments = (rules.horizon_ms, rules.lateness_ms, rules.revisions, rules.items)
         self._script = ONLY.encode() + resources.files(__package__).joinpath("join.lua").read_bytes()
         self._sha = sha1(self._script, usedforsecurity=False).hexdigest()
         self._applying = ThreadPoolExecutor(1, "tidegauge-window")  # makes its thread when one is needed

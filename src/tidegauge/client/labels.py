@@ -37,8 +37,11 @@ class LabelLogger(EventProducer):
         labelled_at: datetime | str | float | None = None,
         kpis: Mapping[str, float] | None = None,
         weight: float | None = None,
+        partial: bool = False,
     ) -> bool:
         """Queue a label; without `labelled_at` its time is now, without `weight` it weighs 1.
+
+        With `partial` its relevant items are added to those of other partial labels of the prediction.
 
         Returns False where it was dropped, because the queue stayed full for `wait_seconds`.
         Raises Rejected, and sends nothing, where a field is not what docs/events.md says.
@@ -49,6 +52,7 @@ class LabelLogger(EventProducer):
             "labelled_at": labelled_at,
             "kpis": kpis,
             "weight": weight,
+            "partial": partial or None,
         }
         event = event_bytes(fields)
         self._judge.label(event, now_ms())

@@ -12,6 +12,7 @@ import numpy as np
 from tidegauge.block import Floats, Labelled
 from tidegauge.block_builder import item_text
 from tidegauge.join.answers import EXACT_INTEGER
+from tidegauge.join.partial import is_partial, pack_partial, unpack_partial
 
 KEY_BYTES = 16
 _FLOAT_BYTES = 10
@@ -30,7 +31,10 @@ def keys_of(prediction_ids: Iterable[str]) -> bytes:
 
 def pack_labelled(labelled: Labelled) -> bytes:
     """Return the bytes the window stores of a label: equal for equal labels (1, 1.0 and true are)."""
-    label, weight, kpis = labelled
+    label, weight, kpis, partial = labelled
+    if partial:
+        assert isinstance(label, list | dict)  # the decoder takes no other
+        return pack_partial(label)
     parts: list[Any] = [_plain(label)]
     if weight != 1 or kpis:
         parts += [_whole(weight), {name: _whole(kpi) for name, kpi in kpis.items()}]
@@ -47,6 +51,8 @@ def pack_labels(labels: Sequence[Any]) -> list[bytes]:
 
 def unpack_labelled(payload: bytes) -> Labelled:
     """Return a label equal to the one that `pack_labelled` packed."""
+    if is_partial(payload):
+        return Labelled(unpack_partial(payload), 1.0, {}, partial=True)
     label, *rest = msgspec.msgpack.decode(payload)
     weight, kpis = rest or (1.0, {})
     return Labelled(label, weight, kpis)

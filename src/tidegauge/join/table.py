@@ -4,6 +4,10 @@ A label that comes first waits; so do later ones, because only the prediction's 
 them lie within the horizon. When the prediction comes, the newest within the horizon matches. Newer
 means greater (labelled_at, partition, offset). So the label that stands in the end does not depend
 on the order of arrival.
+
+Partial labels add up: the revisions begin with those that said something new, and each of them stands for
+all until then. A label that is not partial counts before all that are, whatever their times; none of those
+is taken after it. No revision is told with an earlier time than the one before it.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from tidegauge.join.match import match, no_earlier
+from tidegauge.join.partial import adds, gains, is_partial, together
 from tidegauge.join.words import Arrival, Entry, Held, OutcomeRow, Position, Resolution, Rules, Side, Verdict
 
 
@@ -40,6 +46,10 @@ class _Step:
         assert self.entry.prediction is not None  # the table's row says so
         return self.entry.prediction
 
+    @property
+    def partial(self) -> bool:
+        return is_partial(self.arrived.payload)
+
     def move(self, side: Side, before: Verdict, after: Verdict) -> None:
         self.counts[f"{side.plural}.{before}"] -= 1
         self.counts[f"{side.plural}.{after}"] += 1
@@ -61,8 +71,12 @@ def _any_within(step: _Step) -> bool:
     return any(step.rules.within(held.position, step.arrived.position) for held in step.entry.labels)
 
 
-def _same_value(step: _Step) -> bool:
-    return step.arrived.payload == step.entry.labels[-1].payload
+def _says_nothing_new(step: _Step) -> bool:
+    last = step.entry.labels[-1]
+    if not (step.partial and is_partial(last.payload)):
+        return step.arrived.payload == last.payload
+    inside = step.entry.prediction is None or _within(step)
+    return inside and not adds(step.arrived.payload, _known(step.entry))
 
 
 def _same_value_and_time(step: _Step) -> bool:
@@ -73,8 +87,16 @@ def _older(step: _Step) -> bool:
     return step.entry.newest is not None and step.arrived.position < step.entry.newest
 
 
+def _outdone(step: _Step) -> bool:
+    after_partial = is_partial(step.entry.labels[-1].payload)
+    return not after_partial and (step.partial or _older(step))
+
+
 def _full(step: _Step) -> bool:
-    return len(step.entry.labels) > step.rules.revisions
+    labels = step.entry.labels
+    if len(labels) > step.rules.revisions or not (labels and step.partial):
+        return len(labels) > step.rules.revisions
+    return len(gains(together([_known(step.entry), step.arrived.payload]))) > step.rules.items
 
 
 def _keep_prediction(step: _Step) -> Resolution:
@@ -98,23 +120,15 @@ def _keep_newer_twin(step: _Step) -> Resolution:
 
 
 def _match_prediction(step: _Step) -> Resolution:
-    """The waiting label that matches is the first of those in a row that say the newest value."""
     entry, arrived, rules = step.entry, step.arrived, step.rules
     inside = [held for held in entry.labels if rules.within(held.position, arrived.position)]
     step.orphans.extend(held for held in entry.labels if held not in inside)
-    first = len(inside) - 1
-    while first and inside[first - 1].payload == inside[-1].payload:
-        first -= 1
-    step.move(Side.LABEL, Verdict.WAITING, Verdict.MATCHED)
-    for held in (*inside[:first], *inside[first + 1 :]):
-        told_again = held.payload == inside[-1].payload
-        after = Verdict.DUPLICATE if told_again else Verdict.SUPERSEDED
-        step.move(Side.LABEL, Verdict.WAITING, after)
+    found = match(inside)
+    for verdict in found.verdicts:
+        step.move(Side.LABEL, Verdict.WAITING, verdict)
     entry.prediction, entry.by_prediction = arrived, True
-    entry.labels = [inside[first]._replace(prediction_id="")]
-    entry.newest = inside[-1].position
-    others = [held for held in inside if held.payload != inside[-1].payload]
-    return _emit(entry, Verdict.MATCHED, 0, emit_prediction=True, others=others)
+    entry.labels, entry.newest = [found.stands._replace(prediction_id="")], found.newest
+    return _emit(entry, Verdict.MATCHED, 0, emit_prediction=True, others=found.others)
 
 
 def _match_label(step: _Step) -> Resolution:
@@ -140,9 +154,10 @@ def _pass_over(step: _Step) -> Resolution:
 
 
 def _revise(step: _Step, verdict: Verdict) -> Resolution:
-    entry = step.entry
-    entry.labels.append(step.arrived._replace(prediction_id=""))
-    entry.newest = step.arrived.position
+    entry, arrived = step.entry, step.arrived._replace(prediction_id="")
+    before = [held.position.at_ms for held in entry.labels[-1:]]
+    entry.labels.append(no_earlier(arrived, *before, *[entry.newest.at_ms] if entry.newest else ()))
+    entry.newest = entry.labels[-1].position if step.partial else arrived.position
     return _emit(entry, verdict, len(entry.labels) - 1)
 
 
@@ -174,9 +189,9 @@ TABLE: Mapping[tuple[Stored, Side], tuple[tuple[Condition, Action], ...]] = {
     ),
     (Stored.MATCHED, Side.PREDICTION): ((_always, _say(Verdict.DUPLICATE)),),
     (Stored.MATCHED, Side.LABEL): (
-        (_same_value, _confirm),
+        (_says_nothing_new, _confirm),
         (_beyond, _say(Verdict.LATE)),
-        (_older, _pass_over),
+        (_outdone, _pass_over),
         (_full, _say(Verdict.REJECTED)),
         (_always, _correct),
     ),
@@ -232,9 +247,9 @@ def _emit(
 ) -> Resolution:
     """Return the outcome rows of a revision: before it, what it takes back; `others` stood in its place."""
     assert entry.prediction is not None  # there are no outcomes without one
-    current = entry.labels[revision]
-    newest = current._replace(position=entry.newest or current.position)
-    taken_back = (_row(revision - 1, -1, entry.labels[revision - 1]),) if revision else ()
+    current = _told(entry, revision)
+    newest = no_earlier(current, *[entry.newest.at_ms] if entry.newest else ())
+    taken_back = (_row(revision - 1, -1, _told(entry, revision - 1)),) if revision else ()
     held = entry.prediction
     partner = entry.labels[revision] if emit_prediction else held
     return Resolution(
@@ -248,6 +263,19 @@ def _emit(
             row for other in others for row in (_row(revision, -1, other), _row(revision, 1, newest))
         ),
     )
+
+
+def _told(entry: Entry, revision: int) -> Held:
+    """Return what a revision says: a partial label says all until then."""
+    held = entry.labels[revision]
+    if not is_partial(held.payload):
+        return held
+    return held._replace(payload=together([each.payload for each in entry.labels[: revision + 1]]))
+
+
+def _known(entry: Entry) -> bytes:
+    """Return what the partial labels of an entry say."""
+    return together([held.payload for held in entry.labels if is_partial(held.payload)])
 
 
 def _row(revision: int, sign: int, held: Held) -> OutcomeRow:
@@ -272,7 +300,7 @@ def _label_again(step: _Step) -> Resolution:
             return _emit(entry, Verdict.REPLAY, revision)
     if entry.prediction is not None and _beyond(step):
         return Resolution(Verdict.LATE)
-    if _full(step) and not _same_value(step):
+    if _full(step) and not _says_nothing_new(step):
         return Resolution(Verdict.REJECTED)
     return Resolution(Verdict.REPLAY)
 

@@ -145,11 +145,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`revisions` is the number of corrections kept of one label."""
+    """`revisions` is how many corrections of a label are kept, `items` how many items add up."""
 
     horizon_ms: int
     lateness_ms: int
     revisions: int = 32
+    items: int = 1_000
 
     def within(self, one: Position, other: Position) -> bool:
         return abs(one.at_ms - other.at_ms) <= self.horizon_ms

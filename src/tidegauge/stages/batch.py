@@ -213,6 +213,8 @@ def _answers(events: Sequence[Prediction], contexts: Sequence[bytes]) -> Answers
 
 
 def _packed_labels(events: Sequence[Label]) -> list[bytes]:
-    if any(event.kpis or event.weight != 1 for event in events):
-        return [pack_labelled(Labelled(event.label, event.weight, event.kpis)) for event in events]
+    if any(event.kpis or event.weight != 1 or event.partial for event in events):
+        return [
+            pack_labelled(Labelled(event.label, event.weight, event.kpis, event.partial)) for event in events
+        ]
     return pack_labels([event.label for event in events])
