@@ -18,6 +18,7 @@ from benchmarks.detection import (
     errors,
     features,
     flights,
+    label_delay,
     pairs,
     peers,
     separation,
@@ -53,6 +54,7 @@ BASELINES = (
 )
 RUNS = 15
 FLIGHT_SEEDS = (1, 2, 3)
+DELAYED, DELAY_WEEKS = 20, 60  # streams of labels and their delays
 COHORTS = costs.FEW, costs.MANY
 HEALTHY_WINDOWS = 1_000  # without a shift, for each reference
 FEATURE_ROWS = (  # references, the rows of each, and the windows between it and the shift; the default first
@@ -355,6 +357,27 @@ def cost(_ask: Ask) -> Figures:
     return {"error_ns": round(error_ns), "feature_ns": round(feature_ns)}
 
 
+def late_or_missing(ask: Ask) -> Figures:
+    """Do labels come later than they did, or not at all?"""
+    rows: list[tuple[object, ...]] = []
+    for world in label_delay.NULLS:
+        found = label_delay.null(world, ask.seed, DELAYED, DELAY_WEEKS * world.stretch, PROMISED)
+        rows.append((world.name, *found, _run_length(*found)))
+    head = ("labels", "panes", "false alarms", "panes from alarm to alarm")
+    table(f"False alarms of e_sr on labels that come as they did, {PROMISED} panes promised", head, rows)
+    rows = []
+    for world in label_delay.NULLS[1:]:
+        delays = (
+            label_delay.delay(world, change, ask.seed + 1, DELAYED, 2 * world.stretch, PROMISED)
+            for change in label_delay.CHANGES
+        )
+        rows.append((world.name, *map(_delay, delays)))
+    head = ("labels", *(change.name for change in label_delay.CHANGES))
+    grace = label_delay.GRACE / label_delay.HOUR
+    table(f"Median hours until e_sr finds it, {grace:.0f} of them the grace (share found)", head, rows)
+    return {}
+
+
 PARTS: Mapping[str, Callable[[Ask], Figures]] = {
     "null": null_streams,
     "delays": delays,
@@ -365,6 +388,7 @@ PARTS: Mapping[str, Callable[[Ask], Figures]] = {
     "features": feature_drift,
     "pairs": pair_drift,
     "flights": late_labels,
+    "label_delay": late_or_missing,
     "estimates": estimates,
     "cost": cost,
 }
@@ -396,6 +420,10 @@ def _own_curve(seed: int) -> list[tuple[float, float]]:
 def _delay(found: errors.Delay) -> str:
     median = "-" if np.isinf(found.median) else f"{found.median:.0f}"
     return median if found.found == 1 else f"{median} ({found.found:.0%})"
+
+
+def _run_length(panes: int, alarms: int) -> str:
+    return f"{panes / alarms:.0f}" if alarms else f"none in {panes}"
 
 
 def _share(value: float) -> str:

@@ -207,7 +207,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     incident_id: Annotated[str, Meta(description="shared by the firing alert and its resolution")]
     status: Literal["firing", "resolved"]
     kind: Literal["performance", "drift"]
-    drift_type: Literal["data_drift", "concept_drift", "prediction_drift"] | None = None
+    drift_type: Literal["data_drift", "concept_drift", "prediction_drift", "label_delay"] | None = None
     rule: str
     model_id: str
     model_version: str

@@ -42,6 +42,7 @@ SETTINGS = Settings(
         detectors=("adwin",),
         calibration="none",
         separation="none",
+        label_delay="none",
         features="psi",
         reference_rows=50,
         min_samples=20,

@@ -17,6 +17,7 @@ SETTINGS = Settings(
         guarantee="once",
         calibration="none",
         separation="none",
+        label_delay="none",
         features="none",
         reference_outcomes=500,
         every_outcomes=20,

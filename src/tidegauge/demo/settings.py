@@ -33,6 +33,7 @@ def demo_settings(
             tolerance=0.05,  # five flights in a hundred would call nobody out; a storm brings as many
             every_outcomes=1_000,
             resolve_after=20_000,  # three weeks
+            label_grace_seconds=14 * _DAY_SECONDS,  # as far as the topics may be apart
         ),
         models={
             LATE: Model(segments=("origin",), baseline=late_baseline),

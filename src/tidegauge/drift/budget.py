@@ -42,10 +42,10 @@ def features_share(pairs: bool) -> float:
 
 
 def scores_share(watched: int) -> float:
-    """Return the share of each of the detectors, `watched` of them, that look at labels beside scores.
+    """Return the share of each of `watched` detectors of labels: beside scores, and of how late they come.
 
-    >>> scores_share(1), scores_share(2)
-    (0.2, 0.1)
+    >>> [round(scores_share(watched), 4) for watched in (1, 2, 3)]
+    [0.2, 0.1, 0.0667]
     """
     return SHARES["calibration"] / max(watched, 1)
 

@@ -24,6 +24,7 @@ from tidegauge.monitor.adopted import Adopted, unfit
 from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers
 from tidegauge.monitor.cohorts import Cohorts
+from tidegauge.monitor.delays import Delays
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.first_labels import first_labels
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
@@ -59,8 +60,10 @@ class Monitor:
         self._estimates = Estimates(settings, self._roster, self._quality)
         self._cohorts = Cohorts(settings, self._roster)
         self._calibrated = Calibrated(settings, self._roster)
+        self._delays = Delays(settings, self._roster)
         self._carriers = Carriers(settings, self._roster, self._shift)
-        parts = self._quality, self._traffic, self._shift, self._carriers, self._calibrated, self._estimates
+        labels = self._calibrated, self._delays
+        parts = self._quality, self._traffic, self._shift, self._carriers, *labels, self._estimates
         self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
@@ -79,6 +82,7 @@ class Monitor:
             self._shift.observe(block, expansion)
             self._estimates.predictions(block, expansion)
             self._carriers.rows.predictions(block, expansion)
+            self._delays.predictions(block.predictions.predicted_at_ms, expansion)
             touched.append(expansion.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
@@ -88,11 +92,13 @@ class Monitor:
             losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
             self._carriers.rows.outcomes(ready, expansion, losses)
             first = first_labels(ready.outcomes, expansion, errors, losses)
+            self._delays.outcomes(first, expansion)
             told = self._cohorts.observe(first)
             self._calibrated.observe(told)
             self._watch.observe(first.series, told)
             self._note_hours(expansion, ready.outcomes.predicted_at_ms)
             touched += (expansion.series,) if told is first else (expansion.series, told.series)
+        self._delays.advance()
         self._estimates.advance()
         every = np.concatenate(touched)
         series = every[distinct(every)[0]]
@@ -111,7 +117,7 @@ class Monitor:
             self._adopted.forget(version)
             for series in every:
                 parts = self._quality, self._traffic, self._shift, self._estimates, self._carriers
-                for part in (*parts, self._cohorts, self._calibrated):
+                for part in (*parts, self._cohorts, self._calibrated, self._delays):
                     part.forget(series)
             return self._watch.forget(*version, self._roster.watermark(every[0]) if every else 0)
         self._note_changed(every)
@@ -170,6 +176,7 @@ class Monitor:
             "estimates": self._estimates.state(),
             "cohorts": self._cohorts.state(),
             "calibrated": self._calibrated.state(),
+            "delays": self._delays.state(),
             "carriers": self._carriers.state(),
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
@@ -205,6 +212,8 @@ class Monitor:
             self._cohorts.restore(state["cohorts"])
         if "calibrated" in state:  # a snapshot may be older than they are
             self._calibrated.restore(state["calibrated"])
+        if "delays" in state:  # a snapshot may be older than they are
+            self._delays.restore(state["delays"])
         if "carriers" in state:  # a snapshot may be older than they are
             self._carriers.restore(state["carriers"])
         self._watch.restore(state["watch"])
@@ -323,6 +332,7 @@ class Monitor:
             parts.append(report.multivariate_fields(multivariate, pairs))
         parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
         parts += map(report.score_fields, self._calibrated.detectors(series).values())
+        parts.append(report.delay_fields(self._delays.detector(series)))
         parts.append(self._cohorts.fields(series))
         parts.append({keys.UPDATED: str(self._roster.watermark(series))})
         return report.merged(parts)

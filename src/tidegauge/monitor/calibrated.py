@@ -18,6 +18,7 @@ from tidegauge.drift import budget
 from tidegauge.drift.calibration_shift import CalibrationShift, CalibrationTerms
 from tidegauge.drift.separation_shift import SeparationShift, SeparationTerms
 from tidegauge.errors import SnapshotError
+from tidegauge.monitor.delays import labels_watched
 from tidegauge.monitor.first_labels import FirstLabels
 from tidegauge.monitor.roster import Roster
 from tidegauge.windows import Backlog, Runs
@@ -64,6 +65,7 @@ class Calibrated:
 
     def __init__(self, settings: Settings, roster: Roster) -> None:
         self._drift = settings.drift
+        self._share = budget.scores_share(labels_watched(settings))
         self._roster = roster
         self._rows = Backlog(_HELD, 2)
         asked: Mapping[About, str] = {
@@ -130,7 +132,7 @@ class Calibrated:
 
     def _take(self, series: int, scored: Floats) -> None:
         model = self._roster.models[self._roster.series_model[series]]
-        now_ms, share = self._roster.watermark(series), budget.scores_share(len(self._kept))
+        now_ms = self._roster.watermark(series)
         for about, every in self._kept.items():
             kept, kind = every.get(series), _KINDS[about]
             if kind.tasks is not None and model.task not in kind.tasks:
@@ -142,5 +144,5 @@ class Calibrated:
             rate = budget.per_day(kept.detector.seen, kept.first_ms, now_ms)
             if rate:
                 days = self._drift.days_per_false_alarm
-                kept.detector.run_length = budget.run_length(days, rate, share)
+                kept.detector.run_length = budget.run_length(days, rate, self._share)
             kept.detector.update(scored[:, 0], scored[:, 1])

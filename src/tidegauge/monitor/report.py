@@ -21,6 +21,7 @@ from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
 from tidegauge.drift.joint_measures import Statistic
+from tidegauge.drift.label_delay import LabelDelay
 from tidegauge.drift.measures import Measures
 from tidegauge.drift.multivariate import Multivariate
 from tidegauge.drift.separation_shift import SeparationShift
@@ -262,6 +263,27 @@ def _separation_fields(detector: SeparationShift) -> dict[str, str]:
         f"{name}.last_n": str(last.seen) if last else keys.UNDEFINED,
         f"{name}.before": keys.number_text(detector.reference.auc if detector.reference else None),
         f"{name}.after": keys.number_text(last.after if last else None),
+    }
+
+
+def delay_fields(detector: LabelDelay | None) -> dict[str, str]:
+    """Return the fields of how late labels are; none where no detector is.
+
+    >>> from tidegauge.drift.label_delay import DelayTerms
+    >>> list(delay_fields(LabelDelay(DelayTerms(age_ms=60_000))).values())
+    ['60.0', '0', '0', '0', 'null', 'null', 'null']
+    """
+    if detector is None:
+        return {}
+    name, shift, age_ms = f"label_delay.{detector.name}", detector.shift, detector.age_ms
+    return {
+        "label_delay.age_s": keys.number_text(None if age_ms is None else age_ms / 1_000),
+        "label_delay.unseen": str(detector.unseen),
+        f"{name}.n": str(shift.seen),
+        f"{name}.rises": str(shift.changes),
+        f"{name}.last_n": str(shift.last.seen) if shift.last else keys.UNDEFINED,
+        f"{name}.before": keys.number_text(detector.share_before),
+        f"{name}.after": keys.number_text(detector.share_after),
     }
 
 

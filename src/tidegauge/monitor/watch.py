@@ -25,6 +25,7 @@ from tidegauge.metrics.value import Value
 from tidegauge.monitor import moving, proxies
 from tidegauge.monitor.calibrated import Calibrated
 from tidegauge.monitor.carriers import Carriers, Span
+from tidegauge.monitor.delays import Delays
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.expectations import by_error, by_rule, expected
 from tidegauge.monitor.first_labels import FirstLabels
@@ -41,6 +42,7 @@ from tidegauge.policy.incidents import OPEN, IncidentKey, Incidents, Step, Test
 from tidegauge.policy.rules import (
     Judgement,
     judge,
+    judge_delay,
     judge_detector,
     judge_error,
     judge_pairs,
@@ -78,12 +80,13 @@ class Watch:
         shift: Shift,
         carriers: Carriers,
         calibrated: Calibrated,
+        delays: Delays,
         estimates: Estimates,
     ) -> None:
         self._settings = settings
         self._carriers = carriers
         self._roster, self._quality, self._traffic, self._shift = roster, quality, traffic, shift
-        self._calibrated, self._estimates = calibrated, estimates
+        self._calibrated, self._delays, self._estimates = calibrated, delays, estimates
         self._signs = Signs(settings, roster, traffic, shift)
         self._longest = max(settings.monitor.time_windows, key=duration_ms, default=None)
         self._watched: dict[int, Watched] = {}
@@ -128,7 +131,7 @@ class Watch:
         fresh = self._quality.has_baseline(touched) & ~self._frozen[touched]
         due = self._since[touched] >= self._every
         stepped: list[Stepped] = []
-        for place in np.flatnonzero(drifting | fresh | due.any(1)).tolist():
+        for place in np.flatnonzero(drifting | fresh | due.any(1) | self._delays.due(touched)).tolist():
             series = int(touched[place])
             self._since[series, due[place]] = 0
             if fresh[place]:
@@ -339,6 +342,9 @@ class Watch:
                 yield key, found, drift.consecutive
         for about, by in self._calibrated.detectors(series).items() if due[-1] else ():
             yield self._key(series, about, by.name, about), judge_scores(by, drift.resolve_after), 1
+        delay = self._delays.judged(series)
+        if delay is not None:
+            yield self._key(series, "label_delay", delay.name, "label_delay"), judge_delay(delay), 1
         for is_prediction, moved, n in self._shift.shifted(series) if drifting or due[-1] else ():
             shift: Test = "prediction_shift" if is_prediction else "feature_shift"
             key = self._key(series, shift, "e_d_bh", PREDICTION if is_prediction else FEATURES)

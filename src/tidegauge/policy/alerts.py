@@ -14,7 +14,7 @@ from tidegauge.redact import printable
 
 NOTHING_LEFT = "the version was reset, nothing is known of it now"
 NAMED = 5  # features that a message names
-DriftType = Literal["data_drift", "concept_drift", "prediction_drift"]
+DriftType = Literal["data_drift", "concept_drift", "prediction_drift", "label_delay"]
 
 
 def build_alert(
@@ -125,6 +125,17 @@ def _separation_message(status: Status, judgement: Judgement) -> str:
     return f"{found.detector} found that scores tell the two classes apart less: {areas} ({_rows(found)})"
 
 
+def _delay_message(status: Status, judgement: Judgement) -> str:
+    found = judgement.evidence
+    if judgement.reason:
+        return f"delay of labels: {NOTHING_LEFT}"
+    if status == "resolved":
+        return f"labels come as soon as they did again ({_rows(found)})"
+    before, after = _number(found.baseline), _number(found.current)
+    shares = f"a share of {after} came within {judgement.note} where {before} did"
+    return f"{found.detector} found that labels come later, or not at all: {shares} ({_rows(found)})"
+
+
 def _shift_message(status: Status, judgement: Judgement) -> str:
     found = judgement.evidence
     what = "the predictions" if found.metric.startswith("prediction") else "features"
@@ -165,6 +176,7 @@ ABOUT: Mapping[Test, About] = {
     "detector": About("drift", "concept_drift", _detector_message),
     "calibration": About("drift", "concept_drift", _calibration_message),
     "separation": About("drift", "concept_drift", _separation_message),
+    "label_delay": About("drift", "label_delay", _delay_message),
     "feature_shift": About("drift", "data_drift", _shift_message),
     "prediction_shift": About("drift", "prediction_drift", _shift_message),
     "pair_shift": About("drift", "data_drift", _pairs_message),

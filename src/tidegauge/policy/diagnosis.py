@@ -108,11 +108,11 @@ def any_of(signs: Iterable[Sign]) -> Sign:
 
 
 def subject(test: Test, about: str) -> Subject | None:
-    """Return what a test speaks of; None for a rule on what says nothing of the model's quality.
+    """Return what a test speaks of; None for what says nothing of the model's quality.
 
     >>> subject("rule", "f1"), subject("rule", "latency_p99_ms"), subject("rule", "kpi.revenue.mean")
     ('realised', None, None)
     """
     if test == "rule" and (direction(about) == "factor" or about.startswith(_OF_SERVICE)):
         return None
-    return _SUBJECTS[test]
+    return _SUBJECTS.get(test)

@@ -27,6 +27,7 @@ Test = Literal[
     "detector",
     "calibration",
     "separation",
+    "label_delay",
     "feature_shift",
     "prediction_shift",
     "pair_shift",

@@ -14,6 +14,7 @@ from tidegauge.drift.calibration_shift import CalibrationShift
 from tidegauge.drift.detectors import Detector
 from tidegauge.drift.distances import FeatureDrift
 from tidegauge.drift.error_shift import ErrorShift
+from tidegauge.drift.label_delay import LabelDelay
 from tidegauge.drift.multivariate import PairMoved
 from tidegauge.drift.separation_shift import SeparationShift
 from tidegauge.metrics.value import Value
@@ -25,6 +26,7 @@ Reason = Literal["undefined", "few_samples", "incomplete", "no_baseline", "zero_
 
 
 QUIET = 3
+QUIET_PANES = 24  # of labels' delay: usually a day
 NAMED_PAIRS = 5  # that a judgement tells
 
 
@@ -244,6 +246,29 @@ def judge_calibration(detector: CalibrationShift, resolve_after: int) -> Judgeme
         return Judgement("undecided", evidence, "few_samples")
     recent = last is not None and detector.seen - last.seen < quiet
     return Judgement("breach" if recent else "healthy", evidence, note=last.how if last else None)
+
+
+def judge_delay(detector: LabelDelay) -> Judgement:
+    """Return the judgement of the e-detector on how late labels are; its values are shares of panes.
+
+    A breach from an alarm on, over when none came for QUIET_PANES and for QUIET times as many as the last one
+    took to come. The note is the label age.
+    """
+    shift = detector.shift
+    last, quiet = shift.last, max(QUIET_PANES, QUIET * shift.took)
+    evidence = Evidence(
+        metric="label_delay",
+        window="all",
+        n=shift.seen,
+        current=detector.share_after,
+        baseline=detector.share_before,
+        detector=detector.name,
+    )
+    if shift.baseline is None or detector.age_ms is None:
+        return Judgement("undecided", evidence, "few_samples")
+    recent = last is not None and shift.seen - last.seen < quiet
+    note = f"{detector.age_ms / 1_000:.0f} s"
+    return Judgement("breach" if recent else "healthy", evidence, note=note)
 
 
 def judge_shift(found: Shifted, n: int, prediction: bool) -> Judgement:
