@@ -159,7 +159,7 @@ class Drift(Section, frozen=True):
     label_age_seconds: Seconds = 0  # at which detectors see outcomes, by prediction time; 0: as labels come
     calibration: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels break with scores
     separation: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where scores tell classes apart less
-    label_delay: Literal["e_sr", "none"] = "e_sr"  # what raises alarms where labels come later, or not at all
+    label_delay: Literal["e_sr", "none"] = "none"  # what raises alarms where labels come later, or not at all
     label_grace_seconds: Seconds = 43_200  # a night: how far predictions may be read ahead of their labels
     features: Literal["e_d_bh", "psi", "none"] = "e_d_bh"  # what raises alarms on features and predictions
     multivariate: Annotated[int, Meta(ge=0, le=200)] = 0  # features of a version looked at in pairs; 0: none

@@ -21,8 +21,8 @@ from tidegauge.records import Alert, Control
 SETTINGS = Settings(
     monitor=MonitorSettings(count_windows=(50,), time_windows=("24h",), inference_outcomes=20),
     drift=Drift(
-        detectors=(), features="none", calibration="none", separation="none", window="24h",
-        reference_outcomes=200, label_grace_seconds=7_200, days_per_false_alarm=10,
+        detectors=(), features="none", calibration="none", separation="none", label_delay="e_sr",
+        window="24h", reference_outcomes=200, label_grace_seconds=7_200, days_per_false_alarm=10,
     ),
     models={"churn": Model(segments=("city",))},
     rules=(),
@@ -153,7 +153,11 @@ def test_a_label_age_of_the_model_is_that_of_its_panes() -> None:
 
 
 def test_detectors_of_labels_share_one_fifth_of_the_promise() -> None:
-    drifts = (Drift(), Drift(label_delay="none"), Drift(calibration="none", separation="none"))
+    drifts = (
+        Drift(label_delay="e_sr"),
+        Drift(),
+        Drift(label_delay="e_sr", calibration="none", separation="none"),
+    )
     counts = [labels_watched(Settings(drift=drift)) for drift in drifts]
     assert counts == [3, 2, 1]
     assert all(count * budget.scores_share(count) <= budget.SHARES["calibration"] + 1e-12 for count in counts)
