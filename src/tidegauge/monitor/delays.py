@@ -148,7 +148,7 @@ def labels_watched(settings: Settings) -> int:
     """Return how many detectors share what labels of a version have, beside its error.
 
     >>> labels_watched(Settings())
-    3
+    2
     """
     drift = settings.drift
     return sum(one != "none" for one in (drift.calibration, drift.separation, drift.label_delay))
