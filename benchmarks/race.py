@@ -22,7 +22,7 @@ _LEAST = 0.1  # of the events, for a rate to say something
 _POLL_SECONDS = 0.02
 _SAY_SECONDS = 5.0
 _START_SECONDS = 90.0
-_STALL_SECONDS = 60.0  # without a further outcome
+_STALL_SECONDS = 180.0  # without a further outcome: ten thousand models are told of once in a minute or two
 _TAIL = 2_000
 
 
@@ -37,7 +37,7 @@ class Contender(NamedTuple):
     outcomes: Callable[[], int]
     log: Path
     may_lose: bool = False  # pairs; then it is done when nothing more comes for a while
-    quiet_seconds: float = 6.0
+    quiet_seconds: float = 30.0  # one topic may be read alone for so long
     first_keys: int = 0  # in Redis before its first event, at most
     begun: Callable[[], bool] | None = None  # when the clock starts, where keys do not tell
     taken: Callable[[], int] = lambda: 0  # events before that
