@@ -30,6 +30,7 @@ import numpy as np
 
 from tidegauge import keys
 from tidegauge.adapters import block_codec
+from tidegauge.block import Ints
 from tidegauge.config import Settings
 from tidegauge.errors import Rejected, TidegaugeError, Unavailable, WentBack
 from tidegauge.events import Decoder
@@ -156,7 +157,7 @@ class JoinStage:
         With the last part of a full batch the next batch is fetched.
         """
         size = max(self._settings.join.batch // _PARTS, 1)
-        under_way: list[tuple[Batch, Applying]] = []  # one at most
+        under_way: list[tuple[Batch, Ints, Applying]] = []  # one at most
         try:
             for start in range(0, len(records), size):
                 batch = self._decode(records[start : start + size])
@@ -164,35 +165,36 @@ class JoinStage:
                 self._keep(partial(self._reading.wake, batch.records.sources))
                 ended = [self._ended(*under_way.pop()) for _ in under_way[:]]
                 self._reading.hold()
-                under_way.append((batch, self._window.begin(batch.arrivals, self._reading.watermark_ms)))
+                until = self._again_until(batch)  # before partitions come and go with the next batch
+                applying = self._window.begin(batch.arrivals, self._reading.watermark_ms)
+                under_way.append((batch, until, applying))
                 yield from ended
             if len(records) >= self._settings.join.batch:  # there is more
                 self._keep(self._reading.ahead)
             while under_way:
                 yield self._ended(*under_way.pop())
         finally:
-            for _, applying in under_way:  # nothing of a batch that is given up may enter the window later
+            for *_, applying in under_way:  # nothing of a batch that is given up may enter the window later
                 with suppress(TidegaugeError):
                     applying()
 
-    def _ended(self, batch: Batch, applying: Applying) -> Resolved:
+    def _ended(self, batch: Batch, until: Ints, applying: Applying) -> Resolved:
         try:
-            return self._judged(batch, applying())
+            return _judged(batch, until, applying())
         except Unavailable:
-            return self._keep(lambda: self._held(batch))
+            return self._keep(lambda: self._held(batch, until))
 
-    def _held(self, batch: Batch) -> Resolved:
+    def _held(self, batch: Batch, until: Ints) -> Resolved:
         self._reading.hold()
-        return self._resolve(batch)
+        return self._resolve(batch, until)
 
-    def _resolve(self, batch: Batch) -> Resolved:
-        return self._judged(batch, self._window.apply(batch.arrivals, self._reading.watermark_ms))
+    def _resolve(self, batch: Batch, until: Ints) -> Resolved:
+        return _judged(batch, until, self._window.apply(batch.arrivals, self._reading.watermark_ms))
 
-    def _judged(self, batch: Batch, resolutions: Sequence[Resolution]) -> Resolved:
-        found = Resolutions.of(resolutions)
-        until = np.array([self._reading.again_until(source) for source in batch.records.sources], np.int64)
-        again = (batch.arrivals.offsets < until[batch.records.source]) & ~found.replayed
-        return Resolved(batch, found, again)
+    def _again_until(self, batch: Batch) -> Ints:
+        """Return the offset of each event's partition [n] below which its rows may have been delivered."""
+        until = [self._reading.again_until(source) for source in batch.records.sources]
+        return np.array(until, np.int64)[batch.records.source]
 
     def _send_blocks(self, resolved: Resolved) -> None:
         for partition, block in Rows(resolved, self._contexts, self._partitions).blocks():
@@ -233,14 +235,18 @@ class JoinStage:
         self._contexts.begin()
         batch = self._decode(records)
         self._remember_versions()
-        found = [
-            refill.remaining(arrival, resolution)
-            for arrival, resolution in zip(batch.arrivals, self._resolve(batch).resolutions, strict=True)
-        ]
+        told = self._resolve(batch, self._again_until(batch)).resolutions
+        pairs = zip(batch.arrivals, told, strict=True)
+        found = [refill.remaining(arrival, resolution) for arrival, resolution in pairs]
         resolved = Resolved(batch, Resolutions.of(found), np.ones(len(records), np.bool_))
         self._send_blocks(resolved)
         self._send(letters(resolved))
         self._producer.flush(_FLUSH_SECONDS)
+
+
+def _judged(batch: Batch, until: Ints, resolutions: Sequence[Resolution]) -> Resolved:
+    found = Resolutions.of(resolutions)
+    return Resolved(batch, found, (batch.arrivals.offsets < until) & ~found.replayed)
 
 
 def _time(at_ms: int | None) -> int:
