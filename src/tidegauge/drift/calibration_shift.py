@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.drift.calibration_curve import Curve, Lines, learn
+from tidegauge.drift.capital import play
 from tidegauge.drift.detectors import E_SR
 from tidegauge.drift.onset import Path, Trail
 from tidegauge.errors import SnapshotError
@@ -162,12 +163,12 @@ class CalibrationShift:
         scores, came = rows[:, :whole].astype(np.float64)
         earned, sums = step_earnings(lines, scores, came, self.terms)
         trail = Trail(self._paths, np.log(earned[:, MIDDLE :: len(ODDS)]), sums, before, BLOCK)
-        alarm_at = (self.run_length or MOST_OWNED) / BLOCK * BETS
+        enough = (self.run_length or MOST_OWNED) / BLOCK * BETS
         found = []
-        for index, gains in enumerate(earned.tolist()):
-            self._owned = [gain * (1.0 + owned) for gain, owned in zip(gains, self._owned, strict=True)]
-            if sum(self._owned) >= alarm_at:
-                found.append(self._broken(trail, index + 1))
+        for part in play(self._owned, earned, np.ones(len(earned)), enough):
+            self._owned = part.owned
+            if part.alarm:
+                found.append(self._broken(trail, part.end))
         self._paths = trail.end()
         return found
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.drift import bets
+from tidegauge.drift.capital import play
 from tidegauge.drift.detectors import E_SR, Change
 from tidegauge.drift.error_baseline import Baseline, Learning, Terms, learn, settle, step_earnings
 from tidegauge.drift.onset import MOST_OWNED, Run
@@ -182,16 +183,25 @@ class ErrorShift:
 
     def _play(self, blocks: Floats, baseline: Baseline, first: int) -> Iterator[int]:
         """Let all bettors bet on blocks, from step `first` on; yield after how many there was an alarm."""
-        alarm_at = (self.terms.evidence or (self.run_length or MOST_OWNED) / BLOCK) * len(baseline.stakes)
-        starts = newcomers(first, len(blocks), self.terms).tolist()
-        totals = _totals(blocks)
-        for index, earned in enumerate(_earnings(blocks, baseline)):
-            new = 0.0 if self.final else starts[index]
-            self._owned = [gain * (new + owned) for gain, owned in zip(earned, self._owned, strict=True)]
-            for run, gain in zip(self._runs, earned[MIDDLE :: len(bets.ODDS)], strict=True):
-                run.step(gain, totals[index], BLOCK)
-            if sum(self._owned) >= alarm_at:
-                yield index + 1
+        if self.final:
+            return
+        enough = (self.terms.evidence or (self.run_length or MOST_OWNED) / BLOCK) * len(baseline.stakes)
+        earned = step_earnings(
+            blocks, np.array(baseline.means), np.array(baseline.stakes), baseline.inflation
+        )
+        totals, outcomes = _totals(blocks), [BLOCK] * len(blocks)
+        dated = earned[:, MIDDLE :: len(bets.ODDS)].T.tolist()
+        for part in play(self._owned, earned, newcomers(first, len(blocks), self.terms), enough):
+            steps = slice(part.start, part.end)
+            self._runs = [
+                run.through(gains[steps], totals[steps], outcomes[steps])
+                for run, gains in zip(self._runs, dated, strict=True)
+            ]
+            self._owned = part.owned
+            if part.alarm:
+                yield part.end
+                if self.final:
+                    return
 
     def _sharpen(self, blocks: Floats, baseline: Baseline) -> Baseline:
         """Return the baseline after blocks, which may end a batch of learning."""
@@ -214,12 +224,6 @@ class ErrorShift:
         self.last = Change(at, seen, worse, before, run.total / run.n if run.n else None)
         self._owned = [0.0] * len(self._owned)
         return self.last
-
-
-def _earnings(blocks: Floats, baseline: Baseline) -> list[list[float]]:
-    means, stakes = np.array(baseline.means), np.array(baseline.stakes)
-    earned: list[list[float]] = step_earnings(blocks, means, stakes, baseline.inflation).tolist()
-    return earned
 
 
 def _totals(blocks: Floats) -> list[float]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
+from operator import add
 
 import msgspec
 import numpy as np
@@ -21,14 +24,19 @@ class Run(msgspec.Struct, array_like=True):
     n: int = 0  # outcomes
     total: float = 0.0  # of their values
 
-    def step(self, earned: float, total: float, outcomes: int) -> None:
-        """Take a step of so many outcomes with this total; a run that lost all it earned begins anew."""
-        if self.owned * earned <= 1:
-            self.owned, self.n, self.total = 1.0, 0, 0.0
-        else:
-            self.owned = min(self.owned * earned, MOST_OWNED)
-            self.n += outcomes
-            self.total += total
+    def through(self, gains: Sequence[float], totals: Sequence[float], outcomes: Sequence[int]) -> Run:
+        """Return the run after steps [n] that earned so much, on so many outcomes with these totals.
+
+        A run that lost all it earned begins anew. Totals are added one by one, however steps are cut.
+        """
+        owned = list(accumulate(gains, _bet_on, initial=self.owned))
+        lost = next((step for step in range(len(gains), 0, -1) if owned[step] == 1.0), 0)
+        n, total = (0, 0.0) if lost else (self.n, self.total)
+        return Run(owned[-1], n + sum(outcomes[lost:]), reduce(add, totals[lost:], total))
+
+
+def _bet_on(owned: float, earned: float) -> float:
+    return min(owned * earned, MOST_OWNED) if owned * earned > 1 else 1.0
 
 
 class Path(msgspec.Struct, array_like=True):

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.drift import bets
+from tidegauge.drift.capital import play
 from tidegauge.drift.detectors import E_SR
 from tidegauge.drift.onset import MOST_OWNED, Run
 from tidegauge.drift.placement import Separation, learn
@@ -165,23 +166,22 @@ class SeparationShift:
         self.seen += rows.shape[1]
         rows = np.concatenate((self._held, rows), axis=1)
         steps = find_steps(rows[1] > 0)
-        lasted = np.diff(steps.end, prepend=self._held.shape[1] - self._waited).tolist()
+        lasted = np.diff(steps.end, prepend=self._held.shape[1] - self._waited)
         whole = int(steps.end[-1]) if len(steps.end) else 0
         self._waited = rows.shape[1] - whole if whole else self._waited + rows.shape[1] - self._held.shape[1]
         self._held = _latest(rows[:, whole:])
         beside = side_by_side(rows, steps)
-        areas = (beside.sum(axis=(1, 2)) / CLASS**2).tolist()  # sums of sixteenths are exact in any order
+        areas = (beside.sum(axis=(1, 2)) / CLASS**2 * lasted).tolist()  # exact in any order but the last
+        earned, outcomes = step_earnings(beside, reference), lasted.tolist()
+        dated, enough = earned[:, MIDDLE].tolist(), (self.run_length or MOST_OWNED) * len(self._owned)
         found = []
-        for index, gains in enumerate(step_earnings(beside, reference).tolist()):
-            if self._stepped(gains, lasted[index], areas[index]):
-                found.append(self._fallen(before + int(steps.end[index]), reference.auc))
+        for part in play(self._owned, earned, lasted.astype(np.float64), enough):
+            taken = slice(part.start, part.end)
+            self._run = self._run.through(dated[taken], areas[taken], outcomes[taken])
+            self._owned = part.owned
+            if part.alarm:
+                found.append(self._fallen(before + int(steps.end[part.end - 1]), reference.auc))
         return found
-
-    def _stepped(self, gains: list[float], outcomes: int, auc: float) -> bool:
-        """Take what bettors earned in a step; return whether it is enough for an alarm."""
-        self._owned = [gain * (outcomes + owned) for gain, owned in zip(gains, self._owned, strict=True)]
-        self._run.step(gains[MIDDLE], auc * outcomes, outcomes)
-        return sum(self._owned) >= (self.run_length or MOST_OWNED) * len(self._owned)
 
     def _fallen(self, seen: int, before: float) -> Fall:
         run = self._run
