@@ -14,7 +14,11 @@ from tidegauge.servers.probes import kafka_answers, redis_answers
 from tidegauge.servers.spec import HOST, Place, Spec
 
 _REDIS_MAJOR = 7
-_JVM = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+_JVM = [
+    *("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC"),
+    "-XX:TieredStopAtLevel=1",  # a broker that lives for minutes spends a core on compiling else
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+]
 
 
 def _broker(place: Place) -> list[str]:
