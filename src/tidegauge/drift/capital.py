@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 AT_ONCE = 128  # steps; those after an alarm are played again, so not all
+MOST_LOG = 400.0  # of what a step multiplies by: capital of many series stays a number
+MOST_OWNED = 1e300
+MOST_CARRIED = 1e125  # into a step: times exp(MOST_LOG) it is still below MOST_OWNED
 
 
 class Part(NamedTuple):
@@ -60,3 +63,14 @@ def play(owned: list[float], gains: Floats, newcomers: Floats, enough: float) ->
 def _step(owned: float, step: tuple[float, float]) -> float:
     entering, gain = step
     return gain * (entering + owned)
+
+
+def grow(owned: Floats, gains: Floats) -> Floats:
+    """Return what the bettors on many series own [steps, ...] after each step, who begin with `owned` [...].
+
+    A new one enters every bet with 1 at each step; `gains` [steps, ...] are logarithms of what a step earns.
+    """
+    earned: Floats = np.exp(np.minimum(gains, MOST_LOG))
+    for step in range(len(earned)):
+        owned = np.multiply(np.minimum(owned + 1, MOST_CARRIED), earned[step], out=earned[step])
+    return earned

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.drift.capital import MOST_OWNED, grow
 from tidegauge.drift.dependence import RunningInflation
 from tidegauge.drift.features import FeatureBins
 from tidegauge.drift.healthy_rows import HealthyRows
@@ -26,9 +27,7 @@ Ints = NDArray[np.int64]
 VERSION = 2
 READ_VERSIONS = (1, 2)  # 1: what is healthy was that of the reference for good
 STEP = 100  # rows a step; what a step costs is shared by its rows
-MOST_LOG = 400.0  # of what a step multiplies by: capital stays a number
-MOST_OWNED = 1e300
-MOST_CARRIED = 1e125  # into a step: times exp(MOST_LOG) it is still below MOST_OWNED
+AT_ONCE = 8  # steps that go by what dependence was before them
 ROUNDED = 1 + 1e-9
 RISING = 100.0  # evidence below it is what healthy features have
 QUIET_STEPS = 20  # by default at least so many without being named again end a shift
@@ -94,6 +93,7 @@ class FeatureShift:
         self._of_ranks = np.zeros((features, rank_bets))
         self._of_cells = np.zeros(self._bets.inside.shape)
         self._inflation = RunningInflation(features)
+        self._temper = np.ones(features)  # of the logarithms of bets, in steps up to the next AT_ONCE
         self._low = np.zeros(features, np.int64)  # the last step in which evidence was as usual
         self._held = np.zeros(bins.width, np.int64)  # cells of the rows of an unfinished step
         self._rows = 0
@@ -112,9 +112,11 @@ class FeatureShift:
         count = int(step[-1]) + 1
         counts = np.bincount(flat.ravel(), minlength=count * width).reshape(count, width)
         counts[0] += self._held
-        whole = (self._rows + rows) // STEP
-        for histogram in counts[:whole]:
-            named += self._step(histogram)
+        taken, whole = 0, (self._rows + rows) // STEP
+        while taken < whole:
+            before = self.steps
+            named += self._take(counts[taken:whole])
+            taken += self.steps - before
         self._rows = (self._rows + rows) % STEP
         self._held = counts[-1].copy() if self._rows else np.zeros(width, np.int64)
         return named
@@ -122,11 +124,8 @@ class FeatureShift:
     @property
     def evidence(self) -> Floats:
         """Return the evidence [features]: what the bettors against each own together."""
-        ranks, cells = self._bets.weights
-        found = (self._of_ranks * ranks).sum(axis=1)
-        found += np.bincount(self._bets.owners, (self._of_cells * cells).sum(axis=1), len(found))
-        evidence: Floats = np.minimum(found, MOST_OWNED)
-        return evidence
+        found: Floats = self._evidence(self._of_ranks[None], self._of_cells[None])[0]
+        return found
 
     def moving(self) -> list[Moved]:
         """Return the features that have moved and not come back, those first named first."""
@@ -141,6 +140,7 @@ class FeatureShift:
             "ranks": self._of_ranks,
             "cells": self._of_cells,
             "inflation": self._inflation.dump(),
+            "temper": self._temper,
             "low": self._low,
             "held": self._held,
             "rows": self._rows,
@@ -162,52 +162,80 @@ class FeatureShift:
         found._held, found._rows, found.steps = held, int(state["rows"]), int(state["steps"])
         found._low = np.array(state["low"], np.int64)
         found._inflation = RunningInflation.load(state["inflation"])
+        temper = state.get("temper")  # a snapshot may be older than it is
+        found._temper = np.array(found._tempered() if temper is None else temper, np.float64)
         found._learning = HealthyRows.load(state.get("learning"), bins)
         found._bets = found._learning.bets()
         found.moved = {one[0]: Moved(*one) for one in state["moved"]}
         return found
 
-    def _step(self, counts: Ints) -> list[int]:
-        """Take the histograms [width] of a step's rows; return the features that are named after it."""
-        self.steps += 1
-        temper = 1 / self._inflation.value()
-        self._inflation.add(np.add.reduceat(counts * self._bets.probe, self._bins.starts) / STEP**0.5)
-        if self.steps <= self.pace.warm_steps:
-            self._learn(counts)
+    def _take(self, counts: Ints) -> list[int]:
+        """Take histograms [steps, width] of the next steps, as many as go together; return what they name.
+
+        Those go together that meet the same bets and the same dependence, up to the first that names.
+        """
+        if self.steps % AT_ONCE == 0:
+            self._temper = self._tempered()
+        counts = counts[: min(AT_ONCE - self.steps % AT_ONCE, self._learning.lacking(STEP))]
+        if self.steps < self.pace.warm_steps:
+            self._learn(counts[: self.pace.warm_steps - self.steps])
             return []
-        self._bet(counts, temper)
-        evidence = self.evidence
-        standing = [one.feature for one in self.moving()]
-        named: list[int] = e_bh(evidence, self.patience or MOST_OWNED, standing).tolist()
+        ranks, cells = self._bet(counts)
+        evidence = self._evidence(ranks, cells)
+        steps, named = self._first_named(evidence)
+        self._of_ranks, self._of_cells = ranks[steps - 1].copy(), cells[steps - 1].copy()
+        usual = np.where(evidence[:steps] < RISING, np.arange(1, steps + 1)[:, None] + self.steps, 0)
+        self._low = np.maximum(self._low, usual.max(axis=0))
+        self._learn(counts[:steps])
         for feature in named:
-            self._name(feature, float(evidence[feature]))
-        self._of_ranks[named] = 0.0
-        self._of_cells[np.isin(self._bets.owners, named)] = 0.0
-        self._low[evidence < RISING] = self.steps
-        self._learn(counts)
+            self._name(feature, float(evidence[steps - 1, feature]))
+        if named:
+            self._of_ranks[named] = 0.0
+            self._of_cells[np.isin(self._bets.owners, named)] = 0.0
         return named
 
+    def _first_named(self, evidence: Floats) -> tuple[int, list[int]]:
+        """Return how many steps there are up to the first that names features, and these; else all, none."""
+        patience = self.patience or MOST_OWNED
+        for step, enough in enumerate(evidence, start=self.steps + 1):
+            standing = [one.feature for one in self.moved.values() if step <= one.until]
+            named: list[int] = e_bh(enough, patience, standing).tolist()
+            if named:
+                return step - self.steps, named
+        return len(evidence), []
+
     def _learn(self, counts: Ints) -> None:
-        """Let a step's histograms teach what is healthy, from the next step on."""
-        if self._learning.add(counts, STEP, self._inflation):
+        """Let steps [steps, width] teach how they depend on one another, and what is healthy from then on."""
+        self.steps += len(counts)
+        for probe in np.add.reduceat(counts * self._bets.probe, self._bins.starts, axis=1) / STEP**0.5:
+            self._inflation.add(probe)
+        if self._learning.add(counts.sum(axis=0), len(counts) * STEP, self._inflation):
             self._bets = self._learning.bets()
 
-    def _bet(self, counts: Ints, temper: Floats) -> None:
-        bets = self._bets
-        gains = np.add.reduceat(counts[:, None] * bets.ranks, self._bins.starts) * temper[:, None]
-        inside = counts[bets.cells][:, None]
+    def _bet(self, counts: Ints) -> tuple[Floats, Floats]:
+        """Return what bets on ranks and on cells own [steps, ...] after each step."""
+        bets, temper = self._bets, self._temper
+        gains = np.add.reduceat(counts[:, :, None] * bets.ranks, self._bins.starts, axis=1)
+        inside = counts[:, bets.cells][:, :, None]
         cell_gains = inside * bets.inside + (STEP - inside) * bets.outside
-        earn(self._of_ranks, gains)
-        earn(self._of_cells, cell_gains * temper[bets.owners][:, None])
+        ranks = grow(self._of_ranks, gains * temper[:, None])
+        return ranks, grow(self._of_cells, cell_gains * temper[bets.owners][:, None])
+
+    def _evidence(self, of_ranks: Floats, of_cells: Floats) -> Floats:
+        """Return the evidence [steps, features] where bets own so much [steps, ...]."""
+        ranks, cells = self._bets.weights
+        found = (of_ranks * ranks).sum(axis=2)
+        for step, owned in enumerate((of_cells * cells).sum(axis=2)):
+            found[step] += np.bincount(self._bets.owners, owned, found.shape[1])
+        evidence: Floats = np.minimum(found, MOST_OWNED)
+        return evidence
+
+    def _tempered(self) -> Floats:
+        """Return by what the logarithms of bets are multiplied [features], as dependence seems now."""
+        tempered: Floats = 1 / self._inflation.value()
+        return tempered
 
     def _name(self, feature: int, evidence: float) -> None:
         took = self.steps - int(self._low[feature])
         until = self.steps + max(self.pace.quiet_steps, QUIET_SHARE * took)
         self.moved[feature] = Moved(feature, self.steps, until, evidence)
-
-
-def earn(owned: Floats, gains: Floats) -> None:
-    """Let a new bettor in and multiply what all own by exp(gains), arrays of one shape."""
-    owned += 1
-    np.minimum(owned, MOST_CARRIED, out=owned)
-    owned *= np.exp(np.minimum(gains, MOST_LOG))

@@ -24,6 +24,7 @@ Ints = NDArray[np.int64]
 
 BATCHES = 4  # past 16 times the reference there is little left to concede
 AGREED = 3.5  # standard errors of the mean rank: one healthy feature in two thousand is not taught by a batch
+_MANY = 1 << 31
 ALIKE = 5.0  # standard deviations of chi-squared, for the shares of cells
 
 
@@ -42,6 +43,12 @@ class HealthyRows:
     def bets(self) -> FeatureBets:
         """Return the bets against what is known to be healthy."""
         return feature_bets.build(self._bins, self._counts, self._inflation)
+
+    def lacking(self, step: int) -> int:
+        """Return how many steps of so many rows end the batch, at least one; many where none comes in."""
+        if self._batches >= BATCHES:
+            return _MANY
+        return max(-int((self._rows - self._reference_rows * (1 << self._batches)) // step), 1)
 
     def add(self, counts: Ints, rows: int, inflation: RunningInflation) -> bool:
         """Take the histograms [width] of so many rows; return whether a batch is over, and bets change."""

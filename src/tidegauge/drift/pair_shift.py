@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.drift.capital import MOST_OWNED, grow
 from tidegauge.drift.dependence import LEAST_BLOCKS, RunningInflation
-from tidegauge.drift.feature_shift import MOST_OWNED, QUIET_SHARE, QUIET_STEPS, RISING, e_bh, earn
+from tidegauge.drift.feature_shift import QUIET_SHARE, QUIET_STEPS, RISING, e_bh
 from tidegauge.drift.joint_measures import most_of, variance_bound
 from tidegauge.drift.joint_reference import (
     JointReference,
@@ -88,7 +89,7 @@ class PairShift:
         self._note(found)
         won = self._terms.stakes * (STEP * found)
         gains = np.concatenate((won, -won)) - self._terms.costs
-        earn(self._owned, gains * temper)
+        self._owned = grow(self._owned, (gains * temper)[None])[0]
         evidence = self.evidence
         named: list[int] = e_bh(evidence, self.patience or MOST_OWNED).tolist()
         now = correlations(covariance) if named else found
