@@ -39,7 +39,7 @@ class Feed:
     """Produces a stream at a rate in a thread, and remembers when it produced each model's labels."""
 
     def __init__(self, rig: Rig, filled: Filled) -> None:
-        self._producer = rig.producer(linger_ms=1)
+        self._producer = rig.producer()
         self._filled = filled
         self.labelled: dict[str, list[float]] = defaultdict(list)
         self.seconds = 0.0  # that it took

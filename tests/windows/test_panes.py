@@ -21,8 +21,13 @@ ROWS = st.lists(
 )
 
 
-def filled(rows: list[tuple[int, int, int, float]], batches: int) -> tuple[PaneTable, dict[int, int]]:
-    """Return a table that took the rows in batches, each with its series' watermark of the time."""
+def filled(
+    rows: list[tuple[int, int, int, float]], batches: int, read: bool = False
+) -> tuple[PaneTable, dict[int, int]]:
+    """Return a table that took the rows in batches, each with its series' watermark of the time.
+
+    With `read` somebody reads every window after each batch.
+    """
     table, watermark = PaneTable(2, PANE_MS, PANES), defaultdict(int)
     for batch in np.array_split(np.arange(len(rows)), batches):
         mine = [rows[i] for i in batch.tolist()]
@@ -31,6 +36,8 @@ def filled(rows: list[tuple[int, int, int, float]], batches: int) -> tuple[PaneT
         columns = np.array([(s, a, watermark[s], c) for s, a, c, _ in mine], np.int64).reshape(-1, 4)
         amount = np.array([[amount] for *_, amount in mine]).reshape(-1, 1)
         table.add(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3:], amount)
+        for series, at_ms in watermark.items() if read else ():
+            table.window(series, at_ms)
     return table, watermark
 
 
@@ -55,6 +62,14 @@ def test_a_window_is_the_sum_of_what_lies_in_it_however_it_was_batched(rows, bat
             sum(a for s, t, c, a in rows if s == series and c == cell and t >= start) for cell in (0, 1)
         ]
         np.testing.assert_allclose(table.window(series, at_ms), expected, atol=1e-9)
+
+
+@given(ROWS, st.integers(1, 9))
+def test_reading_in_between_changes_nothing(rows, batches):
+    unread, watermark = filled(rows, batches)
+    read, _ = filled(rows, batches, read=True)
+    for series, at_ms in watermark.items():
+        assert unread.window(series, at_ms).tolist() == read.window(series, at_ms).tolist()
 
 
 @given(ROWS, st.integers(0, 15), st.integers(0, 4))

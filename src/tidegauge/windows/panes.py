@@ -25,6 +25,7 @@ _NARROW_PLACES = 1 << 32
 _FEW = 3  # series up to here are summed one by one: a dozen calls of numpy cost more
 _AT_ONCE = 16  # series whose panes are gathered at once: they stay in a core's cache
 _FAR = 1 << 31  # steps between the rows of a block
+_MOST_WAITING = 8_192  # sums that wait to be added: small blocks are added together, large ones at once
 _COUNTS = {"<u1": 255, "<u2": 65_535}  # what most cells are, and the most that each holds
 
 
@@ -47,6 +48,13 @@ class Sums(NamedTuple):
     group: Ints  # [k]
     cell: Ints  # [k]
     amount: Floats  # [k]
+
+
+class Waiting(NamedTuple):
+    """Sums that are not in the cells yet."""
+
+    groups: Groups
+    sums: Sums
 
 
 def grouped(series: Ints, at_ms: Ints, watermark_ms: Ints, step_ms: int) -> Groups:
@@ -104,6 +112,8 @@ class PaneTable:
         self._free_pages: list[int] = []
         self._free_slots: list[int] = []
         self._page_count = self._slot_count = 1
+        self._waiting: list[Waiting] = []
+        self._waits = 0  # sums among them
 
     def add(self, series: Ints, at_ms: Ints, watermark_ms: Ints, index: Ints | Codes, amount: Floats) -> None:
         """Add amounts [n, m] to the cells `index` [n, m] of the panes in which `at_ms` [n] lies.
@@ -114,24 +124,18 @@ class PaneTable:
         self.add_sums(groups, summed(groups, index, amount, self.width))
 
     def add_sums(self, groups: Groups, sums: Sums) -> None:
-        """Add the sums of groups; those older than the window add nothing. Cost: O(groups + sums)."""
-        pane = groups.at_ms // self.pane_ms
-        kept = pane > groups.watermark_ms // self.pane_ms - self.panes
-        slots = np.zeros(len(pane), np.int64)
-        slots[kept] = self._slots(groups.series[kept], pane[kept])
-        slot, index, amount = slots[sums.group], sums.cell, sums.amount
-        if not kept.all():
-            inside = slot > 0
-            slot, index, amount = slot[inside], index[inside], amount[inside]
-        number = index // self._page
-        page = self._pages[slot, number].astype(np.int64)
-        missing = np.flatnonzero(page == 0)
-        if len(missing):
-            page[missing] = self._new_pages(slot[missing], number[missing])
-        np.add.at(self._cells.reshape(-1), (page - number) * self._page + index, amount)
+        """Add the sums of groups; those older than the window add nothing. Cost: O(groups + sums).
+
+        Sums of small blocks wait for one another, at most until something is read.
+        """
+        self._waiting.append(Waiting(groups, sums))
+        self._waits += len(sums.cell)
+        if self._waits > _MOST_WAITING:
+            self._settle()
 
     def window(self, series: int, watermark_ms: int) -> Floats:
         """Return the sum [width] of the panes in the window at `watermark_ms`."""
+        self._settle()
         if series >= len(self._slot):
             return np.zeros(self.width)
         newest = watermark_ms // self.pane_ms
@@ -144,6 +148,7 @@ class PaneTable:
 
     def windows(self, series: Ints, watermark_ms: Ints) -> Floats:
         """Return what `window` does of many series [n], each once: [n, width]. Cost: O(n panes width)."""
+        self._settle()
         if len(series) <= _FEW:
             pairs = zip(series.tolist(), watermark_ms.tolist(), strict=True)
             return np.array([self.window(*pair) for pair in pairs]).reshape(-1, self.width)
@@ -168,6 +173,7 @@ class PaneTable:
 
     def span(self, series: int, start_ms: int, end_ms: int) -> Floats:
         """Return the sum [width] of the panes that begin at `start_ms` or later, and before `end_ms`."""
+        self._settle()
         if series >= len(self._slot):
             return np.zeros(self.width)
         begin = self._pane[series] * self.pane_ms
@@ -177,6 +183,7 @@ class PaneTable:
 
     def pane(self, series: int, at_ms: int) -> Floats | None:
         """Return the cells [width] of one pane, or None where nothing fell into it."""
+        self._settle()
         pane = at_ms // self.pane_ms
         place = pane % self.panes
         if series >= len(self._slot) or not self._slot[series, place] or self._pane[series, place] != pane:
@@ -185,11 +192,13 @@ class PaneTable:
 
     def forget(self, series: int) -> None:
         """Drop every pane of a series."""
+        self._settle()
         if series < len(self._slot):
             self._release(series, np.flatnonzero(self._slot[series]))
 
     def move(self, series: int, other: PaneTable, widen: Any) -> None:
         """Move a series to a table of another width; `widen` maps its cells [width]."""
+        self._settle()
         if series < len(self._slot):
             for place in np.flatnonzero(self._slot[series]).tolist():
                 cells = widen(self._sum(self._slot[series, place : place + 1]))
@@ -201,6 +210,7 @@ class PaneTable:
 
         Pages stand in the smallest type that holds their cells: counts of few rows in a byte each.
         """
+        self._settle()
         series, place = np.nonzero(self._slot)
         pages = self._pages[self._slot[series, place]].reshape(-1)
         used = np.flatnonzero(pages)
@@ -236,6 +246,28 @@ class PaneTable:
         if cells.ndim != 2 or cells.shape[1] != self.width:
             raise SnapshotError(f"expected panes of {self.width} cells, got {cells.shape}")
         self._put(keys[inside, 0], keys[inside, 1], cells[inside])
+
+    def _settle(self) -> None:
+        """Add what waits, in its order."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._waits = self._waiting, [], 0
+        series, at_ms, watermark_ms, group, index, amount = _beside(waiting)
+        pane, newest = at_ms // self.pane_ms, np.zeros(int(series.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(newest, series, watermark_ms // self.pane_ms)
+        kept = pane > newest[series] - self.panes
+        slots = np.zeros(len(pane), np.int64)
+        slots[kept] = self._slots(series[kept], pane[kept])
+        slot = slots[group]
+        if not kept.all():
+            inside = slot > 0
+            slot, index, amount = slot[inside], index[inside], amount[inside]
+        number = index // self._page
+        page = self._pages[slot, number].astype(np.int64)
+        missing = np.flatnonzero(page == 0)
+        if len(missing):
+            page[missing] = self._new_pages(slot[missing], number[missing])
+        np.add.at(self._cells.reshape(-1), (page - number) * self._page + index, amount)
 
     def _put_pages(self, keys: Ints, inside: NDArray[np.bool_], pages: Ints, cells: Floats) -> None:
         """Lay down the pages [p] of the panes [n] that are inside; page i is of pane i // pages a pane."""
@@ -329,3 +361,20 @@ def _kinds(pages: Floats) -> NDArray[np.uint8]:
     for kind, largest in reversed(list(enumerate(_COUNTS.values()))):
         kinds[whole & (most <= largest)] = kind
     return kinds
+
+
+def _beside(waiting: list[Waiting]) -> tuple[Ints, Ints, Ints, Ints, Ints, Floats]:
+    """Return series, time and watermark of all groups, and group, cell and amount of all sums."""
+    if len(waiting) == 1:
+        groups, sums = waiting[0]
+        return groups.series, groups.at_ms, groups.watermark_ms, *sums
+    every = [one.groups for one in waiting]
+    first = np.cumsum([0, *(len(groups.series) for groups in every[:-1])]).tolist()
+    return (
+        np.concatenate([groups.series for groups in every]),
+        np.concatenate([groups.at_ms for groups in every]),
+        np.concatenate([groups.watermark_ms for groups in every]),
+        np.concatenate([one.sums.group + start for one, start in zip(waiting, first, strict=True)]),
+        np.concatenate([one.sums.cell for one in waiting]),
+        np.concatenate([one.sums.amount for one in waiting]),
+    )
