@@ -351,6 +351,7 @@ def cost(_ask: Ask) -> Figures:
         ("an outcome, e_sr on what scores mean", costs.calibration_ns()),
         ("an outcome, e_sr on the AUC", costs.separation_ns()),
         ("a value, cells and e-d-BH", feature_ns),
+        ("a prediction or first label, e_sr on label delay", costs.label_delay_ns()),
         *((f"an outcome, while {n} wait for their label age", costs.cohort_ns(n)) for n in COHORTS),
     ]
     table("Cost", ("what", "ns"), rows)
