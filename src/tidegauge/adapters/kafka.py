@@ -8,6 +8,7 @@ client forgets there which call it is in, and a second callback of that call abo
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,10 +56,11 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
 }
 _FLUSH_STEP_SECONDS = 0.5
-# By group, what is waited for what comes next: a step costs as much at least, and each of the join makes a
-# block for every partition, which costs the monitor some milliseconds.
-_GATHER_SECONDS = {"join": 0.02}
-_SHORT_GATHER_SECONDS = 0.005
+# By group, how long is waited for more at least and at most: as long as the work on what came before took.
+# A step of the join costs less a record the more it has, and makes a block for every partition, which costs
+# the monitor some milliseconds: so steps grow with the load instead of falling behind.
+_GATHER_SECONDS = {"join": (0.02, 0.25)}
+_SHORT_GATHER_SECONDS = (0.005, 0.005)
 _ANSWER_SECONDS = 10.0
 _LAST_LOOK_SECONDS = 0.05
 # The group has given the partitions to others, or is about to: they read the events again.
@@ -82,6 +84,7 @@ class BatchConsumer:
         self._ownership = ownership
         self._held: list[Message] = []  # for the next take
         self._gather_seconds = _GATHER_SECONDS.get(group, _SHORT_GATHER_SECONDS)
+        self._taken_at = time.monotonic()
         self._consumer = Consumer(
             {
                 **_CONSUMER,
@@ -103,12 +106,15 @@ class BatchConsumer:
         Where nothing is there it waits no longer than `seconds`. So a batch grows with the load alone.
         Raises Unavailable where the broker reports an error that stops reading.
         """
-        gather_seconds = 0.0 if self._held else self._gather_seconds
+        least, most = self._gather_seconds
+        worked = time.monotonic() - self._taken_at
+        gather_seconds = 0.0 if self._held else min(max(worked, least), most)
         if not self._held:
             self._hold(1, seconds)
         if self._held:
             self._hold(count - len(self._held), gather_seconds)
         held, self._held = self._held, []
+        self._taken_at = time.monotonic()
         return _records(held)
 
     def ahead(self, count: int) -> None:
