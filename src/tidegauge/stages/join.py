@@ -49,6 +49,7 @@ _FLUSH_SECONDS = 5.0
 _PUBLISH_SECONDS = 1.0
 _PARTS = 2  # of a full batch: each is a call to every shard, so more cost more CPU
 _SWEEP_BUCKETS = {"quiet": 256, "busy": 64}  # of each shard, looked at in a step
+_NEVER_MS = -1
 _SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps, but while nothing comes
 
 
@@ -79,6 +80,9 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._published = 0.0
         self._sweep_next = 0.0
+        self._pass_ms = self._swept_ms = (
+            _NEVER_MS  # watermarks of this pass of sweeps and of the last
+        )
         self._partitions = producer.partitions(names.observations)
         self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
 
@@ -206,9 +210,19 @@ class JoinStage:
             self._producer.send(self._settings.topics.deadletter, msgspec.json.encode(letter))
 
     def _sweep(self, quiet: bool) -> None:
+        """Let go of what is due, some buckets at a time.
+
+        Nothing is after a whole pass at this watermark in which nothing came: what comes may be due at once.
+        """
+        now_ms = self._reading.watermark_ms
+        if not quiet:
+            self._pass_ms = self._swept_ms = _NEVER_MS
+        elif now_ms == self._swept_ms:
+            return
         began = self._clock()
         if quiet or began >= self._sweep_next:
-            self._window.sweep(self._reading.watermark_ms, _SWEEP_BUCKETS["quiet" if quiet else "busy"])
+            if self._window.sweep(now_ms, _SWEEP_BUCKETS["quiet" if quiet else "busy"]):
+                self._swept_ms, self._pass_ms = self._pass_ms, now_ms
             ended = self._clock()
             self._sweep_next = ended + _SWEEP_REST * (ended - began)
 
@@ -221,6 +235,7 @@ class JoinStage:
 
     def _give_again(self, refill: Refill, records: Records) -> None:
         """Apply what is below the committed offsets and lacking; go on when nobody lacks anything."""
+        self._pass_ms = self._swept_ms = _NEVER_MS
         if refill is not self._reading.refill:  # another loss
             return
         began = refill.turn
