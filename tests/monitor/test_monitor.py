@@ -400,10 +400,10 @@ def test_a_detector_of_river_stands_beside_the_e_detector():
 def test_a_version_shares_its_promise_among_its_segments():
     stream = binary(300, 24)
     monitor, _ = watch(SETTINGS, stream, 50)
-    shares = [monitor._watch.watched(n).share for n in range(len(monitor._roster.series))]
+    shares = [monitor._standards.watched(n).share for n in range(len(monitor._roster.series))]
     again = Monitor(SETTINGS)
     again.restore(monitor.state())
-    assert [again._watch.watched(n).share for n in range(len(monitor._roster.series))] == shares
+    assert [again._standards.watched(n).share for n in range(len(monitor._roster.series))] == shares
     assert len(set(shares)) == len(shares)
     assert sum(shares) <= 0.5
 

@@ -1,7 +1,8 @@
 """The monitor of one partition: blocks in, alerts and reports out.
 
 A block passes through, in this order: the roster (which series), traffic and shift (predictions),
-tasks (what a model predicts), quality and traffic (outcomes), watch (alerts). Pure: event time only.
+tasks (what a model predicts), quality and traffic (outcomes), standards and judges, watch (alerts). Pure:
+event time only.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from tidegauge.monitor.cohorts import Cohorts
 from tidegauge.monitor.delays import Delays
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.first_labels import first_labels
+from tidegauge.monitor.judges import Judges
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
 from tidegauge.monitor.roster import Expansion, Roster
 from tidegauge.monitor.shift import Shift
+from tidegauge.monitor.signs import Signs
+from tidegauge.monitor.standards import Standards
 from tidegauge.monitor.statements import Counted, statements, unsaid
 from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
@@ -62,8 +66,12 @@ class Monitor:
         self._calibrated = Calibrated(settings, self._roster)
         self._delays = Delays(settings, self._roster)
         self._carriers = Carriers(settings, self._roster, self._shift)
-        labels = self._calibrated, self._delays
-        parts = self._quality, self._traffic, self._shift, self._carriers, *labels, self._estimates
+        quality, traffic, shift = self._quality, self._traffic, self._shift
+        self._standards = Standards(settings, self._roster, quality, traffic)
+        watched = shift, self._calibrated, self._delays, self._standards
+        self._judges = Judges(settings, self._roster, quality, traffic, *watched)
+        signs = Signs(settings, self._roster, traffic, shift)
+        parts = quality, self._carriers, self._estimates, signs, self._standards, self._judges
         self._watch = Watch(settings, self._roster, *parts)
         self._applied: dict[tuple[str, int], int] = {}  # source -> offset of the last trigger
         self._recent = RecentTable(settings.monitor.recent_outcomes)
@@ -233,7 +241,7 @@ class Monitor:
             self._adopt()
         for series in every:
             if self._roster.series[series].segment is None:
-                self._watch.watched(series).baselines.set(request.metrics)
+                self._standards.watched(series).baselines.set(request.metrics)
 
     def _adopt(self) -> None:
         """Let each version that has a baseline file go by it, once."""
@@ -243,7 +251,7 @@ class Monitor:
             self._shift.adopt(series, file)
             self._estimates.adopt(series, file)
             self._carriers.rows.adopt(series)
-            self._watch.adopt(series, file, at_run_time)
+            self._standards.adopt(series, file, at_run_time)
 
     def _new_rows(self, block: Block) -> Block:
         """Return the block without the rows that are known.
@@ -293,10 +301,10 @@ class Monitor:
             writes[keys.drift_key(key.model_id, key.version)] = self._drift(series)
             if carried := self._carriers.fields(series):
                 writes[keys.attribution_key(key.model_id, key.version)] = carried
-            baselines = self._watch.watched(series).baselines.all()
+            baselines = self._standards.watched(series).baselines.all()
             file = self._adopted.of(key.model_id, key.version)
             baseline = report.baseline_fields(baselines, file, self._adopted.identity(series))
-            if baseline := baseline | report.moving_fields(self._watch.moving_baselines(series)):
+            if baseline := baseline | report.moving_fields(self._judges.moving_baselines(series)):
                 writes[keys.baseline_key(key.model_id, key.version)] = baseline
 
     def _note_changed(self, every: list[int]) -> None:
@@ -330,7 +338,7 @@ class Monitor:
         pairs, multivariate = self._shift.pairs_shifted(series), self._shift.multivariate(series)
         if multivariate is not None:
             parts.append(report.multivariate_fields(multivariate, pairs))
-        parts += [report.detector_fields(one) for one in self._watch.detectors(series)]
+        parts += [report.detector_fields(one) for one in self._standards.detectors(series)]
         parts += map(report.score_fields, self._calibrated.detectors(series).values())
         parts.append(report.delay_fields(self._delays.detector(series)))
         parts.append(self._cohorts.fields(series))
