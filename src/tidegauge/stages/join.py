@@ -80,9 +80,7 @@ class JoinStage:
         self._new_versions: list[str] = []
         self._published = 0.0
         self._sweep_next = 0.0
-        self._pass_ms = self._swept_ms = (
-            _NEVER_MS  # watermarks of this pass of sweeps and of the last
-        )
+        self._pass_ms = self._swept_ms = _NEVER_MS  # watermarks of this pass of sweeps and of the last
         self._partitions = producer.partitions(names.observations)
         self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
 
