@@ -16,7 +16,7 @@ from tidegauge.servers.spec import HOST, Place, Spec
 _REDIS_MAJOR = 7
 _JVM = [
     *("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC"),
-    "-XX:TieredStopAtLevel=1",  # a broker that lives for minutes spends a core on compiling else
+    "-XX:TieredStopAtLevel=1",  # else a broker that lives for minutes compiles most of the time
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 ]
 
