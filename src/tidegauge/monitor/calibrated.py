@@ -82,17 +82,8 @@ class Calibrated:
         series, scored = told.series[known], told.scored[known]
         if not len(series):
             return
-        runs = Runs(series)
-        fits = self._rows.fits(runs)
-        for which in np.flatnonzero(~fits).tolist():
-            number = int(runs.series[which])
-            self.settle(number)
-            self._take(number, scored[runs.place == which])
-        few = np.flatnonzero(fits[runs.place])
-        if len(few) < len(series):
-            scored, runs = scored[few], Runs(series[few])
-        for number in self._rows.add(runs, scored).tolist():
-            self.settle(number)
+        for number, rows in self._rows.offer(Runs(series), scored):
+            self._take(number, rows)
 
     def settle(self, series: int) -> None:
         """Show the detectors of a version what waits for them.

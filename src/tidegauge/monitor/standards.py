@@ -45,18 +45,9 @@ class Standards:
         """Show the errors [n] of series [n], of which `runs` are known, to their detectors."""
         known = np.isfinite(error)
         if not known.all():
-            series, error = series[known], error[known]
-            runs = Runs(series)
-        fits = self._errors.fits(runs)
-        for which in np.flatnonzero(~fits).tolist():
-            number = int(runs.series[which])
-            self.settle(number)
-            self._take(number, error[runs.place == which])
-        few = np.flatnonzero(fits[runs.place])
-        if len(few) < len(series):
-            error, runs = error[few], Runs(series[few])
-        for number in self._errors.add(runs, error[:, None]).tolist():
-            self.settle(number)
+            error, runs = error[known], Runs(series[known])
+        for number, rows in self._errors.offer(runs, error[:, None]):
+            self._take(number, rows[:, 0])
 
     def settle(self, series: int) -> None:
         """Show the detectors what waits for them."""

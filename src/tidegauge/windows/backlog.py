@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,30 @@ class Backlog:
         self.count[runs.series] += runs.sizes
         full: Ints = runs.series[self.count[runs.series] == self.hold]
         return full
+
+    def offer(self, runs: Runs, rows: Floats) -> Iterator[tuple[int, Floats]]:
+        """Let rows [n, columns] wait as far as there is room; yield the series and rows that do not wait.
+
+        Of a series without room come first the rows that waited, then its own; of one that is full now all.
+
+        >>> backlog = Backlog(hold=2, columns=1)
+        >>> offered = [*backlog.offer(Runs(np.array([5, 6])), np.array([[0.1], [0.2]]))]
+        >>> more = backlog.offer(Runs(np.array([5, 6, 6])), np.array([[0.3], [0.4], [0.5]]))
+        >>> offered, [(series, part[:, 0].tolist()) for series, part in more]
+        ([], [(6, [0.2]), (6, [0.4, 0.5]), (5, [0.1, 0.3])])
+        """
+        fits = self.fits(runs)
+        for which in np.flatnonzero(~fits).tolist():
+            series = int(runs.series[which])
+            waited = self.take(series)
+            if len(waited):
+                yield series, waited
+            yield series, rows[runs.place == which]
+        if not fits.all():
+            few = np.flatnonzero(fits[runs.place])
+            rows, runs = rows[few], Runs(runs.series[runs.place[few]])
+        for series in self.add(runs, rows).tolist():
+            yield series, self.take(series)
 
     def take(self, series: int) -> Floats:
         """Return the rows [n, columns] of a series, which has none afterwards."""
