@@ -50,6 +50,7 @@ _PUBLISH_SECONDS = 1.0
 _PARTS = 2  # of a full batch: each is a call to every shard, so more cost more CPU
 _SWEEP_BUCKETS = {"quiet": 256, "busy": 64}  # of each shard, looked at in a step
 _NEVER_MS = -1
+_SWEEP_AGAIN_SECONDS = 60.0  # although nothing seems to be due
 _SWEEP_REST = 19  # times what a sweep took: a twentieth of the time is for sweeps, but while nothing comes
 
 
@@ -79,7 +80,7 @@ class JoinStage:
         self._versions = {_version_of(member) for member in store.members(VERSIONS_KEY)}
         self._new_versions: list[str] = []
         self._published = 0.0
-        self._sweep_next = 0.0
+        self._sweep_next = self._sweep_again = 0.0
         self._pass_ms = self._swept_ms = _NEVER_MS  # watermarks of this pass of sweeps and of the last
         self._partitions = producer.partitions(names.observations)
         self._reading = Reading(settings.join, join_group, window, self._sides, producer.partitions)
@@ -211,16 +212,17 @@ class JoinStage:
         """Let go of what is due, some buckets at a time.
 
         Nothing is after a whole pass at this watermark in which nothing came: what comes may be due at once.
+        What came to another worker, who is gone, is looked for now and then.
         """
-        now_ms = self._reading.watermark_ms
+        now_ms, began = self._reading.watermark_ms, self._clock()
         if not quiet:
             self._pass_ms = self._swept_ms = _NEVER_MS
-        elif now_ms == self._swept_ms:
+        elif now_ms == self._swept_ms and began < self._sweep_again:
             return
-        began = self._clock()
         if quiet or began >= self._sweep_next:
             if self._window.sweep(now_ms, _SWEEP_BUCKETS["quiet" if quiet else "busy"]):
                 self._swept_ms, self._pass_ms = self._pass_ms, now_ms
+                self._sweep_again = began + _SWEEP_AGAIN_SECONDS
             ended = self._clock()
             self._sweep_next = ended + _SWEEP_REST * (ended - began)
 
