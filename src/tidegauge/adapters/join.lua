@@ -34,10 +34,11 @@ local COUNTERS = {
 }
 local SIDES = {[0] = 'predictions.', 'labels.'}
 local PREDICTION_SIDE, LABEL_SIDE = 0, 1
+local OTHER = {[PREDICTION_SIDE] = LABEL_SIDE, [LABEL_SIDE] = PREDICTION_SIDE}
 local REJECTED_EVENT = 2  -- flag of an event's side
 local POSITION_BYTES, NAME_BYTES = 14, 8
 local AT_ONCE = 1000  -- values on the stack of Lua
-local FIRST = WAITING + EMIT_PREDICTION
+local FIRST = {[PREDICTION_SIDE] = WAITING + EMIT_PREDICTION, [LABEL_SIDE] = WAITING}
 local MOST_CODES, NO_CODE = 4096, '\0\0'
 local PARTIAL = 0xC1
 
@@ -560,11 +561,16 @@ local function ending(number)
   return text
 end
 
+-- The value of an entry of one label.
+local function alone(label, id)
+  return char(LABELS) .. label .. pack('>I2c0', #id, id)
+end
+
 -- A label of which nothing is stored but a prediction that waits: nearly every one. Returns nil where the
 -- entry must be taken apart.
 local function take_label(bucket, field, value, fields, at_ms, label, id)
   if not value then
-    write(bucket, field, char(LABELS) .. label .. pack('>I2c0', #id, id), 0)
+    write(bucket, field, alone(label, id), 0)
     return WAITING, 0
   end
   if byte(value, 1) ~= PREDICTION then return nil end
@@ -632,12 +638,17 @@ local function take(side, bucket, field, start, payload_bytes, id, context)
   return verdict + flags
 end
 
--- A prediction of which nothing is stored: the usual one, unless labels come first.
-local function take_first(bucket, field, start, payload_bytes, context)
-  local value = sub(blob, start, start + POSITION_BYTES + payload_bytes) .. ending(context)
+-- An event of which nothing is stored: the usual one of the side that comes first. Returns nil for another.
+local function take_first(side, bucket, field, start, payload_bytes, id, context)
+  local last, value = start + POSITION_BYTES + payload_bytes
+  if side == PREDICTION_SIDE then
+    value = sub(blob, start, last) .. ending(context)
+  else
+    value = alone(length_of(payload_bytes) .. sub(blob, start + 1, last), id)
+  end
   if #value > FIELD_BYTES or call('HSETNX', bucket, field, value) == 0 then return nil end
-  count(PREDICTION_SIDE, WAITING)
-  return WAITING + EMIT_PREDICTION
+  count(side, WAITING)
+  return FIRST[side]
 end
 
 local function reject(side, position)
@@ -646,7 +657,8 @@ local function reject(side, position)
   return REJECTED
 end
 
-local at, size, codes, taken, labels_first = 1, #blob, {}, 0, any_replayed
+local at, size, codes, taken = 1, #blob, {}, 0
+local first_side = not any_replayed and PREDICTION_SIDE  -- of which the last one seen found nothing stored
 local head = '>Bc' .. ARGV[8] .. 'c8I4I2I4'
 while at <= size do
   local side, bucket, field, context, id_bytes, payload_bytes, start = read_struct(head, blob, at)
@@ -656,12 +668,13 @@ while at <= size do
     code = reject(side - REJECTED_EVENT, sub(blob, start + 1, start + POSITION_BYTES))
   else
     bucket = prefix .. bucket
-    if side == PREDICTION_SIDE and not labels_first then
-      code = take_first(bucket, field, start, payload_bytes, context)
-      labels_first = not code
+    local id = sub(blob, id_start, at - 1)
+    if side == first_side then
+      code = take_first(side, bucket, field, start, payload_bytes, id, context)
+      if not code then first_side = OTHER[side] end
     end
-    code = code or take(side, bucket, field, start, payload_bytes, sub(blob, id_start, at - 1), context)
-    if code == FIRST and not any_replayed then labels_first = false end
+    code = code or take(side, bucket, field, start, payload_bytes, id, context)
+    if code == FIRST[side] and not any_replayed then first_side = side end
   end
   taken = taken + 1
   codes[taken] = CODES[code]
