@@ -29,6 +29,16 @@ BATCH = 5_000
 FEATURES = 10
 _SEED = 7
 _PEER_SECONDS = 600
+_NO_DETECTORS = config.Drift(
+    detectors=(), calibration="none", separation="none", features="psi", attribution="none"
+)
+PRODUCT = {  # name, title, settings: as a user has it, and without what no peer does on every row
+    "rows": ("tidegauge.monitor", config.Settings()),
+    "rows_plain": (
+        "tidegauge.monitor, without detectors and estimates",
+        config.Settings(drift=_NO_DETECTORS, estimates=config.Estimates(enabled=False)),
+    ),
+}
 PEERS = {"evidently": "evidently_rows", "nannyml": "nannyml_rows", "whylogs": "whylogs_rows"}
 
 Columns = dict[str, Any]
@@ -52,10 +62,10 @@ def columns(rows: int, seed: int = _SEED) -> Columns:
     }
 
 
-def product(found: Columns) -> dict[str, Any]:
+def product(found: Columns, settings: config.Settings) -> dict[str, Any]:
     """Return the figures of `tidegauge.monitor`; the first batch is not timed, as for the peers."""
     first, *blocks = _blocks(found)
-    monitor = Monitor(config.Settings())
+    monitor = Monitor(settings)
     monitor.observe(first)
     wall, cpu = time.perf_counter(), time.process_time()
     for block in blocks:

@@ -66,7 +66,10 @@ def parts(plan: Plan, rig: Rig, scratch: Path) -> list[Part]:
             )
             for count in plan.waiting
         ),
-        Part("rows", "tidegauge.monitor", partial(arithmetic.product, rows)),
+        *(
+            Part(name, title, partial(arithmetic.product, rows, settings))
+            for name, (title, settings) in arithmetic.PRODUCT.items()
+        ),
         *(
             Part(f"rows_{name}", name, partial(arithmetic.peer, name, rows), optional=True)
             for name in plan.row_peers
