@@ -67,9 +67,7 @@ def test_what_was_committed_is_not_read_again_and_what_was_not_is(
     second.close()
 
 
-def test_what_is_fetched_ahead_comes_with_the_next_take_unless_a_seek_lets_go_of_it(
-    settings: Settings, new_topic: Callable[..., str]
-) -> None:
+def test_more_is_what_follows_until_a_seek(settings: Settings, new_topic: Callable[..., str]) -> None:
     topic = new_topic()
     sent(settings, topic, [b"a", b"b", b"c", b"d"])
     consumer = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership())
@@ -77,11 +75,11 @@ def test_what_is_fetched_ahead_comes_with_the_next_take_unless_a_seek_lets_go_of
     first: list[Record] = []
     while not first and time.monotonic() < until:
         first += consumer.take(1, 0.1)
-    consumer.ahead(2)
-    consumer.ahead(2)
     assert [record.value for record in first] == [b"a"]
-    assert [record.value for record in consumer.take(2, 0.0)] == [b"b", b"c"]
-    consumer.ahead(1)
+    further: list[Record] = []
+    while len(further) < 2 and time.monotonic() < until:
+        further += consumer.more(2 - len(further))
+    assert [record.value for record in further] == [b"b", b"c"]
     consumer.seek((topic, 0), 1)
     assert [record.value for record in taken(consumer, 3)] == [b"b", b"c", b"d"]
     consumer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tests.simulation.points import Process
 from tidegauge.errors import DeliveryFailed
@@ -86,7 +86,6 @@ class SimConsumer:
         self.most, self.turn = 100, 0  # of the next take: records, and the partition to begin with
         self._ownership = ownership
         self._ends: dict[Partition, int] = {}
-        self._held: list[Record] = []  # for the next take
         group.join(self)
 
     def expel(self, patience: int) -> None:
@@ -97,14 +96,11 @@ class SimConsumer:
 
     def take(self, count: int, seconds: float) -> list[Record]:
         self.process.point("take")
-        held = self._fetched(count) if not self._held else []
-        taken, self._held = self._held + held, []
-        return taken
+        return self._fetched(count)
 
-    def ahead(self, count: int) -> None:
-        self.process.point("ahead")
-        came = self._fetched(count - len(self._held))
-        self._held += came
+    def more(self, count: int) -> list[Record]:
+        self.process.point("more")
+        return self._fetched(count)
 
     def _fetched(self, count: int) -> list[Record]:
         self._serve()
@@ -128,7 +124,6 @@ class SimConsumer:
         self.process.point("seek")
         assert partition in self.owned, f"seek of a partition that is not owned: {partition}"
         self.owned[partition] = offset
-        self._let_go([partition])
 
     def end_offset(self, partition: Partition) -> int | None:
         return self._ends.get(partition)
@@ -174,7 +169,6 @@ class SimConsumer:
         wanted = self.group.wanted(self)
         given = [partition for partition in self.owned if partition not in wanted]
         if given:
-            self._let_go(given)
             try:
                 self._ownership.given_up(given)
             finally:
@@ -189,15 +183,10 @@ class SimConsumer:
                 if start is not None:
                     self.owned[partition] = start
 
-    def _let_go(self, partitions: Iterable[Partition]) -> None:
-        gone = set(partitions)
-        self._held = [each for each in self._held if (each.topic, each.partition) not in gone]
-
     def _find_out(self) -> None:
         if self.patience > 0:
             self.patience -= 1
             return
-        self._held = []
         try:
             if self.owned:
                 self._ownership.lost(list(self.owned))

@@ -1,4 +1,4 @@
-"""Partitions may go while the next batch is fetched: rows of the part under way keep their marks."""
+"""A step takes more as long as batches are full; partitions may go meanwhile."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import numpy as np
 from tests.simulation.log import SimConsumer
 from tests.simulation.world import ROLES, SETTINGS, Action, Ports, World
 from tidegauge.adapters import block_codec
+from tidegauge.ports import Record
+from tidegauge.stages import reading
 
 SEND, STEP, LOSE_ALL = Action("send"), Action("step"), Action("lose")
 
 
 class LeavingConsumer(SimConsumer):
-    """Gives all partitions up when it fetches ahead."""
+    """Gives all partitions up when it takes more."""
 
-    def ahead(self, count: int) -> None:
-        super().ahead(count)
+    def more(self, count: int) -> list[Record]:
         going = list(self.owned)
-        self._let_go(going)
         self._ownership.given_up(going)
         self.owned.clear()
+        return []
 
 
 def test_outcomes_that_may_have_been_delivered_before_a_loss_are_marked_so():
@@ -38,3 +39,19 @@ def test_outcomes_that_may_have_been_delivered_before_a_loss_are_marked_so():
     again = np.concatenate([block.outcomes.again for block in blocks])
     assert len(again) > 0
     assert again.all()
+
+
+def test_a_step_takes_more_while_batches_are_full_and_not_without_an_end():
+    world = World(Ports(), workers=(f"{ROLES[0]} 1",))
+    world._do(STEP)
+    process = world._process(STEP)
+    for _ in range(60):
+        world._do(SEND)
+    sent = sum(
+        map(len, world.log.topics[SETTINGS.topics.predictions] + world.log.topics[SETTINGS.topics.labels])
+    )
+    most = reading._BATCHES * SETTINGS.join.batch
+    steps = [process.stage.step() for _ in range(5)]
+    assert steps[0] == most < sent
+    assert sum(steps) == sent
+    assert sum(process.consumer.group.committed.values()) == sent

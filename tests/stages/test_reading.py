@@ -34,7 +34,8 @@ class Group:
     def take(self, count: int, seconds: float) -> list[Record]:
         return []
 
-    def ahead(self, count: int) -> None: ...
+    def more(self, count: int) -> list[Record]:
+        return []
 
     def seek(self, partition: Partition, offset: int) -> None: ...
 
@@ -58,7 +59,7 @@ def test_a_batch_is_given_up_when_a_rebalance_finds_another_window() -> None:
     reading.hold()
     window.name = "second"
     member.ownership.gained([("labels", 0)])
-    for call in (reading.hold, lambda: reading.done([])):
+    for call in (reading.hold, reading.done):
         with pytest.raises(WentBack):
             call()
     reading.take()

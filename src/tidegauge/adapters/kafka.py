@@ -113,13 +113,13 @@ class BatchConsumer:
             self._hold(1, seconds)
         if self._held:
             self._hold(count - len(self._held), gather_seconds)
-        held, self._held = self._held, []
         self._taken_at = time.monotonic()
-        return _records(held)
+        return self._released()
 
-    def ahead(self, count: int) -> None:
-        """Fetch what is there for the next `take`, up to `count` records; partitions may come and go."""
-        self._hold(count - len(self._held), 0.0)
+    def more(self, count: int) -> Records:
+        """Return up to `count` further records that are there by now; partitions may come and go."""
+        self._hold(count, 0.0)
+        return self._released()
 
     def rest(self, seconds: float) -> None:
         """Wait, and stay a member of the group without reading on."""
@@ -201,6 +201,10 @@ class BatchConsumer:
     def _hold(self, count: int, seconds: float) -> None:
         came = self._consume(count, seconds) if count > 0 else []  # its callbacks may let go of some
         self._held += came
+
+    def _released(self) -> Records:
+        held, self._held = self._held, []
+        return _records(held)
 
     def _let_go(self, partitions: Sequence[Partition]) -> None:
         gone = frozenset(partitions)

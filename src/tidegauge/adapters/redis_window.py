@@ -172,19 +172,16 @@ class RedisWindow:
         Raises Unavailable; then a part of the shards may have been applied, and the batch can be sent again.
         Raises WentBack where a shard may have lost writes since it was recognised; nothing is applied to it.
         """
-        return self._apply(arrivals, watermark_ms, self._recognised())
+        return self.begin(arrivals, watermark_ms)()
 
     def begin(self, arrivals: Sequence[Arrival], watermark_ms: int) -> Callable[[], Resolutions]:
         """Begin to apply arrivals, and return what waits for the end; until then no other call may apply.
 
         It is done under the name that the window has now, whatever is recognised meanwhile.
         """
-        return self._applying.submit(self._apply, arrivals, watermark_ms, self._recognised()).result
-
-    def _apply(self, arrivals: Sequence[Arrival], watermark_ms: int, view: _View) -> Resolutions:
-        columns = Arrivals.of(arrivals)
+        columns, view = Arrivals.of(arrivals), self._recognised()
         if not len(columns):
-            return Resolutions.of(())
+            return lambda: Resolutions.of(())
         heads, shards = self._heads(columns)
         order = np.argsort(shards, kind="stable")
         bounds = np.searchsorted(shards[order], np.arange(self._shards + 1))
@@ -196,8 +193,19 @@ class RedisWindow:
                 pairwise((3 * bounds).tolist()), view.codes, contexts, strict=True
             )
         ]
-        replies = self._run(batches, view)
-        self._learn_new(view, contexts)
+        running = self._applying.submit(self._run, batches, view)
+
+        def ended() -> Resolutions:
+            replies = running.result()
+            self._learn_new(view, contexts)
+            return self._told(columns, order, bounds, replies, view)
+
+        return ended
+
+    def _told(
+        self, columns: Arrivals, order: Ints, bounds: Ints, replies: Sequence[Any], view: _View
+    ) -> Resolutions:
+        """Return what the shards' replies say of the arrivals, which went to them in this order."""
         codes = [np.frombuffer(reply[0], np.uint8) for reply in replies]
         places = [order[start:end] for start, end in pairwise(bounds.tolist())]
         texts = [

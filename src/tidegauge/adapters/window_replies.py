@@ -47,7 +47,7 @@ def _matched(arrivals: Arrivals, places: Ints, texts: list[bytes]) -> Matched:
     places, texts = places[order], [texts[at] for at in order.tolist()]
     positions = np.frombuffer(b"".join([text[:POSITION_BYTES] for text in texts]), _POSITION)
     met, met_ms = [text[POSITION_BYTES:] for text in texts], _wide(positions["at_ms"])
-    own, own_ms = [arrivals.payload(place) for place in places.tolist()], arrivals.at_ms[places]
+    own, own_ms = arrivals.payloads_at(places), arrivals.at_ms[places]
     labels = arrivals.sides[places] == Side.LABEL
     predicted, labelled = (met, own) if labels.all() else _sorted_out(labels.tolist(), met, own)
     return Matched(

@@ -73,6 +73,12 @@ class Arrivals(Sequence[Arrival]):
         context = int(self.contexts[place])
         return self.payloads[place] + (self.texts[context] if context >= 0 else b"")
 
+    def payloads_at(self, places: Ints) -> list[bytes]:
+        """Return the whole payloads of the arrivals at these places [m]."""
+        if (self.contexts[places] >= 0).any():
+            return [self.payload(place) for place in places.tolist()]
+        return [self.payloads[place] for place in places.tolist()]
+
     def __len__(self) -> int:
         return len(self.payloads)
 

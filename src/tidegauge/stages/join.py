@@ -1,7 +1,7 @@
 """JOIN: predictions and labels in, observations and dead letters out.
 
 The order of a step; every write replays harmlessly:
-1. take a batch of both topics
+1. take a batch of both topics, and another as long as each is full, a few at most
 2. decode it: an event, or a dead letter that says why not
 3. resolve the events in the window: stored, counted and marked as applied by one script a shard
 4. put the rows that follow into blocks, one for each partition of the observations
@@ -10,8 +10,8 @@ The order of a step; every write replays harmlessly:
 7. commit the offsets: a crash before this reads the events again, and the window tells the same rows
 8. move the watermark and let go of what is due: a batch of many days must not expire its own labels
 
-A full batch goes through 2 to 5 in two parts: while Redis works on one, the other is decoded or put into
-blocks, and the next batch is fetched.
+Batches go through 2 to 5 in halves: while Redis works on one half, others are taken, decoded and put into
+blocks. At the end of a step nothing is under way.
 
 Where the window may have lost writes (a restart, a failover) it refuses every call (`reading.py`). Then the
 stage gives it again what was committed before it goes on.
@@ -20,7 +20,7 @@ stage gives it again what was committed before it goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from typing import TypeVar
@@ -87,7 +87,7 @@ class JoinStage:
 
     def step(self) -> int:
         """Take a batch through the stage; the numbers are those of the module's text."""
-        records = self._reading.take()  # 1
+        records = self._reading.take()
         refill = self._reading.refill
         try:
             if refill is None:
@@ -99,25 +99,25 @@ class JoinStage:
             return 0
 
     def _work(self, records: Records) -> int:
-        self._keep(self._reading.begin)
         self._contexts.begin()
-        reached: dict[Partition, int | None] = {}
-        with closing(self._resolved(records)) as parts:  # 2, 3
+        count, reached = 0, dict[Partition, int | None]()
+        with closing(self._resolved(records)) as parts:  # 1, 2, 3
             for resolved in parts:
                 self._send_blocks(resolved)  # 4, 5
                 self._send(letters(resolved))
+                count += len(resolved.batch.records)
                 for source, at_ms in resolved.batch.reached().items():
                     reached[source] = max(reached.get(source), at_ms, key=_time)
         orphans = self._keep(self._window.outbox)
         self._send(orphan_letter(orphan, self._settings.topics.labels) for orphan in orphans)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))
         self._keep(lambda: self._window.acknowledge(orphans))  # 6
-        self._reading.done(records)
+        self._reading.done()
         self._keep(self._reading.commit)  # 7
         self._keep(lambda: self._reading.advance(reached))  # 8
-        self._keep(partial(self._sweep, quiet=not records))
+        self._keep(partial(self._sweep, quiet=not count))
         self._keep(self._publish)
-        return len(records)
+        return count
 
     def ready(self) -> bool:
         """Return whether the group has given this member its share, which may be nothing."""
@@ -155,15 +155,11 @@ class JoinStage:
             self._new_versions.clear()
 
     def _resolved(self, records: Records) -> Generator[Resolved, None, None]:
-        """Yield the parts of a batch, resolved; while one waits for the window the next is decoded.
-
-        With the last part of a full batch the next batch is fetched.
-        """
-        size = max(self._settings.join.batch // _PARTS, 1)
+        """Yield the parts of the step, resolved; while one waits for the window the next is decoded."""
         under_way: list[tuple[Batch, Ints, Applying]] = []  # one at most
         try:
-            for start in range(0, len(records), size):
-                batch = self._decode(records[start : start + size])
+            for part in self._parts(records):
+                batch = self._decode(part)
                 self._keep(self._remember_versions)
                 self._keep(partial(self._reading.wake, batch.records.sources))
                 ended = [self._ended(*under_way.pop()) for _ in under_way[:]]
@@ -172,14 +168,21 @@ class JoinStage:
                 applying = self._window.begin(batch.arrivals, self._reading.watermark_ms)
                 under_way.append((batch, until, applying))
                 yield from ended
-            if len(records) >= self._settings.join.batch:  # there is more
-                self._keep(self._reading.ahead)
             while under_way:
                 yield self._ended(*under_way.pop())
         finally:
             for *_, applying in under_way:  # nothing of a batch that is given up may enter the window later
                 with suppress(TidegaugeError):
                     applying()
+
+    def _parts(self, first: Records) -> Iterator[Records]:
+        """Yield the parts of the first batch of a step, and of those that follow it."""
+        size = max(self._settings.join.batch // _PARTS, 1)
+        records: Records | None = first
+        while records is not None:
+            self._keep(self._reading.begin)
+            yield from (records[start : start + size] for start in range(0, len(records), size))
+            records = self._keep(partial(self._reading.more, records))
 
     def _ended(self, batch: Batch, until: Ints, applying: Applying) -> Resolved:
         try:

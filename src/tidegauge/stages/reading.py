@@ -12,14 +12,16 @@ that was committed before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tidegauge.config import Join
 from tidegauge.errors import Unavailable, WentBack
 from tidegauge.join import Side
-from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Records, Window
+from tidegauge.ports import Committed, JoinGroup, Ownership, Partition, Record, Records, Window
 from tidegauge.stages.refill import Refill
+
+_BATCHES = 5  # of a step at most: its end waits for Kafka and Redis, and a crash repeats it
 
 
 class Note(NamedTuple):
@@ -57,11 +59,14 @@ class Reading:
         partitions: Callable[[str], int],
     ) -> None:
         self._batch = join.batch
+        self._most = _BATCHES * join.batch  # events of a step
         self._linger_seconds = join.linger_ms / 1_000
         self._window = window
         self._sides = sides
         self._partitions = partitions  # of a topic, as the broker says now
         self._name = self._taken_under = window.recognise()
+        self._batches = 0  # that this step has taken
+        self._ends: dict[Partition, int] = {}  # of what it has taken of the partitions owned
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._idle: set[Partition] = set()  # of the partitions owned: read to their end
         self._to_commit: dict[Partition, int] = {}
@@ -74,13 +79,25 @@ class Reading:
         self.consumer = join_group(Ownership(gained=self._gain, given_up=self._drop, lost=self._drop))
 
     def take(self) -> Records:
-        """Return the next records, and remember under which name of the window they came."""
+        """Return the first batch of a step, and remember under which name of the window it came."""
         self._taken_under = self._name
-        return Records.of(self.consumer.take(self._batch, self._linger_seconds))
+        self._batches, self._ends = 0, {}
+        return self._note_taken(self.consumer.take(self._batch, self._linger_seconds))
 
-    def ahead(self) -> None:
-        """Fetch the next batch while Redis works on this one; partitions may come and go, see `hold`."""
-        self.consumer.ahead(self._batch)
+    def more(self, before: Records) -> Records | None:
+        """Return what comes after a batch in the same step, None where the step ends.
+
+        A full batch is followed by another while Redis works on it; partitions may come and go, see `hold`.
+        """
+        if len(before) < self._batch or self._batches == _BATCHES:
+            return None
+        return self._note_taken(self.consumer.more(self._batch))
+
+    def _note_taken(self, records: Sequence[Record]) -> Records:
+        taken = Records.of(records)
+        self._batches += 1
+        self._ends |= taken.ends()
+        return taken
 
     def again_until(self, partition: Partition) -> int:
         """Return the offset below which a monitor must know the rows of an event by what they say.
@@ -101,20 +118,20 @@ class Reading:
         self._unread.clear()
 
     def hold(self) -> None:
-        """Raise WentBack where the window has another name than when the batch was taken, or lacks something.
+        """Raise WentBack where the window has another name than when the step began, or lacks something.
 
         A rebalance during an outage may have recognised it anew: it lacks what was committed, perhaps, and
-        nothing of the batch may enter it.
+        nothing of the step may enter it.
         """
         if self._taken_under != self._name or self.refill is not None:
             raise WentBack("the window was lost while a batch was on its way")
 
-    def done(self, records: Records) -> None:
-        """Note what is delivered. Raises WentBack where its window has been lost meanwhile."""
+    def done(self) -> None:
+        """Note that the step is delivered. Raises WentBack where its window has been lost meanwhile."""
         self.hold()
-        for partition, offset in records.ends().items():
-            if partition in self._next:
-                self._next[partition] = self._to_commit[partition] = offset
+        owned = {each: offset for each, offset in self._ends.items() if each in self._next}
+        self._next |= owned
+        self._to_commit |= owned
 
     def commit(self) -> None:
         """Commit what is done; where the group refuses, again with the next step."""
@@ -210,11 +227,18 @@ class Reading:
         note = Note.of(found.note)
         if note is not None and note.window == self._name:
             return note.again_until
-        return max(end, found.offset + self._batch)
+        return max(end, found.offset + self._most)
 
     def _drop(self, partitions: list[Partition]) -> None:
         for partition in partitions:
-            for kept in (self._next, self._unread, self._to_commit, self._committed, self._again_until):
+            for kept in (
+                self._next,
+                self._unread,
+                self._ends,
+                self._to_commit,
+                self._committed,
+                self._again_until,
+            ):
                 kept.pop(partition, None)
             self._idle.discard(partition)
 
@@ -229,7 +253,7 @@ class Reading:
             first, end = self.consumer.bounds(partition)
             known = applied.get((self._sides[partition[0]], partition[1]), -1) + 1
             refill.resumes.setdefault(partition, max(min(read, known), first))
-            self._again_until[partition] = max(end, read + self._batch)
+            self._again_until[partition] = max(end, read + self._most)
         self._to_commit.clear()
         self._idle.clear()
         self.refill = refill
@@ -253,7 +277,7 @@ class Reading:
         for each, found in kept.items():
             note = Note.of(found.note)
             if note is None:
-                settled[each] = found.offset - self._batch
+                settled[each] = found.offset - self._most
             else:
                 settled[each] = found.offset if note.window == self._name else note.before
         return Refill({each: found.offset for each, found in kept.items()}, settled, self._sides)
