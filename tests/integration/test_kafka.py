@@ -85,6 +85,30 @@ def test_more_is_what_follows_until_a_seek(settings: Settings, new_topic: Callab
     consumer.close()
 
 
+def test_what_is_withheld_comes_later_and_what_is_not_comes_at_once(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topics = new_topic(), new_topic()
+    for topic in topics:
+        sent(settings, topic, [b"a", b"b"])
+    consumer = BatchConsumer(settings.kafka, "test", list(topics), Owner().ownership())
+    assert {record.topic for record in taken(consumer, 4)} == set(topics)
+    consumer.withhold([(topics[0], 0)])
+    for topic in topics:
+        sent(settings, topic, [b"c", b"d"])
+    assert [(record.topic, record.value) for record in taken(consumer, 2)] == [
+        (topics[1], b"c"),
+        (topics[1], b"d"),
+    ]
+    assert list(consumer.take(1, 0.5)) == []
+    consumer.withhold([])
+    assert [(record.topic, record.value) for record in taken(consumer, 2)] == [
+        (topics[0], b"c"),
+        (topics[0], b"d"),
+    ]
+    consumer.close()
+
+
 def test_an_owner_may_start_elsewhere_than_the_group_left_off(
     settings: Settings, new_topic: Callable[..., str], kind: Kind
 ) -> None:

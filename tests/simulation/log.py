@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tests.simulation.points import Process
 from tidegauge.errors import DeliveryFailed
@@ -86,6 +86,7 @@ class SimConsumer:
         self.most, self.turn = 100, 0  # of the next take: records, and the partition to begin with
         self._ownership = ownership
         self._ends: dict[Partition, int] = {}
+        self.withheld: set[Partition] = set()
         group.join(self)
 
     def expel(self, patience: int) -> None:
@@ -106,7 +107,7 @@ class SimConsumer:
         self._serve()
         self._ends = {partition: self.group.log.end(partition) for partition in self.owned}
         taken: list[Record] = []
-        owned = sorted(self.owned)
+        owned = sorted(self.owned.keys() - self.withheld)
         turn = self.turn % max(1, len(owned))
         for partition in owned[turn:] + owned[:turn]:
             room = min(count, self.most) - len(taken)
@@ -119,6 +120,12 @@ class SimConsumer:
     def rest(self, seconds: float) -> None:
         self.process.point("rest")
         self._serve()
+        self.withheld.clear()
+
+    def withhold(self, partitions: Collection[Partition]) -> None:
+        self.process.point("withhold")
+        assert self.owned.keys() >= set(partitions)
+        self.withheld = set(partitions)
 
     def seek(self, partition: Partition, offset: int) -> None:
         self.process.point("seek")
@@ -174,6 +181,7 @@ class SimConsumer:
             finally:
                 for partition in given:
                     del self.owned[partition]
+                    self.withheld.discard(partition)
         gained = [partition for partition in wanted if self.group.free(partition)]
         if gained:
             starts: Mapping[Partition, int | None] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -30,6 +30,8 @@ class Group:
 
     def __init__(self, ownership: Ownership) -> None:
         self.ownership = ownership
+        self.ends: dict[Partition, int] = {}
+        self.withheld: Collection[Partition] = ()
 
     def take(self, count: int, seconds: float) -> list[Record]:
         return []
@@ -38,6 +40,12 @@ class Group:
         return []
 
     def seek(self, partition: Partition, offset: int) -> None: ...
+
+    def withhold(self, partitions: Collection[Partition]) -> None:
+        self.withheld = partitions
+
+    def end_offset(self, partition: Partition) -> int | None:
+        return self.ends.get(partition)
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
         return 0, 0
@@ -69,3 +77,26 @@ def test_a_batch_is_given_up_when_a_rebalance_finds_another_window() -> None:
     reading.go_on(reading.refill)
     reading.take()
     reading.hold()
+
+
+def test_labels_wait_for_predictions_that_are_behind_them_and_still_come() -> None:
+    group: Any = Group
+    reading = Reading(Join(batch=9), group, MemoryWindow(Rules(100, 0)), SIDES, lambda topic: 1)
+    member: Any = reading.consumer
+    predictions, labels = ("predictions", 0), ("labels", 0)
+    member.ownership.gained([predictions, labels])
+    member.ends = {predictions: 9, labels: 9}
+    reading.advance({predictions: 50, labels: 70})
+    assert list(member.withheld) == [labels]
+    reading.advance({predictions: 60})
+    assert list(member.withheld) == [labels]
+    reading.advance({predictions: 80})  # on a level
+    assert list(member.withheld) == []
+    reading.advance({labels: 90})
+    reading.advance({predictions: 85, labels: 95})
+    assert list(member.withheld) == [labels]
+    reading.advance({})  # no prediction came
+    assert list(member.withheld) == []
+    member.ends = {predictions: 8, labels: 9}
+    reading.advance({predictions: 88})  # few are to come
+    assert list(member.withheld) == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -41,7 +41,10 @@ _CONSUMER = {
     "allow.auto.create.topics": False,
 }
 # By group. Events come one by one: a broker that answers each fetch with a few of them is busy with fetches.
-_FETCHES = {"join": {"fetch.min.bytes": 100_000, "fetch.wait.max.ms": 20}}
+# What is withheld is fetched again, so little is fetched ahead.
+_FETCHES = {
+    "join": {"fetch.min.bytes": 100_000, "fetch.wait.max.ms": 20, "queued.min.messages": 20_000},
+}
 # Not compressed unless kafka.options say so: clients without the codec could not read the alerts.
 # Without gaps: a row that is missing between two delivered ones would be dropped on replay.
 _PRODUCER = {
@@ -83,6 +86,7 @@ class BatchConsumer:
     def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
         self._ownership = ownership
         self._held: list[Message] = []  # for the next take
+        self._withheld: frozenset[Partition] = frozenset()
         self._gather_seconds = _GATHER_SECONDS.get(group, _SHORT_GATHER_SECONDS)
         self._taken_at = time.monotonic()
         self._consumer = Consumer(
@@ -127,10 +131,19 @@ class BatchConsumer:
         self._consumer.pause(assigned)
         self._hold(1, seconds)  # of a partition that was gained meanwhile
         self._consumer.resume(self._consumer.assignment())
+        self._withheld = frozenset()
+
+    def withhold(self, partitions: Collection[Partition]) -> None:
+        """Read on in all partitions but these, of those that are owned."""
+        wanted = frozenset(partitions)
+        if wanted != self._withheld:
+            self._consumer.pause([TopicPartition(*each) for each in wanted - self._withheld])
+            self._consumer.resume([TopicPartition(*each) for each in self._withheld - wanted])
+            self._withheld = wanted
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Read an owned partition from this offset on."""
-        self._let_go([partition])
+        self._drop([partition])
         try:
             self._consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
@@ -207,6 +220,10 @@ class BatchConsumer:
         return _records(held)
 
     def _let_go(self, partitions: Sequence[Partition]) -> None:
+        self._withheld -= frozenset(partitions)
+        self._drop(partitions)
+
+    def _drop(self, partitions: Sequence[Partition]) -> None:
         gone = frozenset(partitions)
         self._held = [each for each in self._held if (each.topic(), each.partition()) not in gone]
 

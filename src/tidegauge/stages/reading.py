@@ -69,6 +69,7 @@ class Reading:
         self._ends: dict[Partition, int] = {}  # of what it has taken of the partitions owned
         self._next: dict[Partition, int] = {}  # of the partitions owned
         self._idle: set[Partition] = set()  # of the partitions owned: read to their end
+        self._reached: dict[Partition, int] = {}  # of the partitions owned: the newest time delivered
         self._to_commit: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}  # as this member knows it
         self._unread: dict[Partition, int] = {}  # of the partitions owned: nobody has read of them yet
@@ -163,6 +164,31 @@ class Reading:
                 self._idle.add(partition)
         self._idle -= reached.keys()
         self.watermark_ms = self._window.watermark(advances)
+        self._align({each: at_ms for each, at_ms in reached.items() if at_ms is not None})
+
+    def _align(self, reached: Mapping[Partition, int]) -> None:
+        """Withhold labels that are further in event time than predictions of which many more are to come.
+
+        Read as fast as it goes, the topic with the shorter messages would run ahead: most labels would wait
+        for their predictions, at twice the cost.
+        """
+        self._reached |= {each: at_ms for each, at_ms in reached.items() if each in self._next}
+        behind = [at_ms for each, at_ms in reached.items() if self._is_prediction(each) and self._lags(each)]
+        self.consumer.withhold(
+            [
+                each
+                for each, at_ms in self._reached.items()
+                if behind and at_ms > min(behind) and not self._is_prediction(each)
+            ]
+        )
+
+    def _is_prediction(self, partition: Partition) -> bool:
+        return self._sides[partition[0]] is Side.PREDICTION
+
+    def _lags(self, partition: Partition) -> bool:
+        """Return whether a partition has a batch or more to read, as of the last fetch."""
+        end = self.consumer.end_offset(partition)
+        return end is not None and partition in self._next and end - self._next[partition] >= self._batch
 
     def look_again(self) -> None:
         """Recognise a window that has another name, and begin to give it what it lacks."""
@@ -172,6 +198,7 @@ class Reading:
     def missing(self, refill: Refill) -> dict[Partition, int]:
         """Return what the window lacks still; where a side's turn begins, it is read from there on."""
         missing = refill.missing(self._window.applied())
+        self.consumer.withhold(())
         if refill.wants(missing) is not refill.turn:
             for partition in missing.keys() & self._next.keys():
                 self.consumer.seek(partition, max(missing[partition], self.consumer.bounds(partition)[0]))
@@ -235,6 +262,7 @@ class Reading:
                 self._next,
                 self._unread,
                 self._ends,
+                self._reached,
                 self._to_commit,
                 self._committed,
                 self._again_until,
