@@ -239,12 +239,12 @@ def _from_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    if isinstance(value, dict) and "sizes" in value:
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else value
+    if "sizes" in value:
         return Lists(value["sizes"], value["items"], value["gains"])
-    if isinstance(value, dict):
-        layouts = tuple(Layout(tuple(names), tuple(text)) for names, text in value["layouts"])
-        return Ragged(layouts, value["layout"], value["values"])
-    return tuple(value) if isinstance(value, list) else value
+    layouts = tuple([Layout(tuple(names), tuple(text)) for names, text in value["layouts"]])
+    return Ragged(layouts, value["layout"], value["values"])
 
 
 class Trigger(NamedTuple):

@@ -115,12 +115,13 @@ def _ranges(table: str, rows: PredictionRows | OutcomeRows, block: Block) -> Ite
     if isinstance(rows, OutcomeRows) and not (np.abs(rows.sign) == 1).all():
         raise SnapshotError(f"{table}.sign: expected -1 or +1")
     for name in MAPS[table]:
-        _check_maps(f"{table}.{name}", getattr(rows, name), count, len(block.strings), _RANGES[name])
+        yield from _maps(f"{table}.{name}", getattr(rows, name), count, len(block.strings), _RANGES[name])
     for name in LISTS[table]:
         _check_lists(f"{table}.{name}", getattr(rows, name), count, len(block.strings))
 
 
-def _check_maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[float, float]) -> None:
+def _maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[float, float]) -> Iterator[_Range]:
+    """Yield what is left to be checked of a column of maps."""
     if not isinstance(maps, Ragged):
         raise SnapshotError(f"{where}: expected maps, got {type(maps).__name__}")
     for layout in maps.layouts:
@@ -128,9 +129,13 @@ def _check_maps(where: str, maps: Any, count: int, strings: int, numbers: tuple[
         if len(layout.names) != len(layout.text) or any(type(flag) is not bool for flag in layout.text):
             raise SnapshotError(f"{where}: expected a flag for each name")
     _array(where, maps.layout, _INT32, count)
-    _within(where, maps.layout, 0, len(maps.layouts) - 1)
-    widths = np.array([len(layout.names) for layout in maps.layouts], np.int64)
-    _array(where, maps.values, _FLOAT64, int(widths[maps.layout].sum()) if count else 0)
+    widths = [len(layout.names) for layout in maps.layouts]
+    if len(widths) == 1:
+        yield _Range(where, maps.layout, 0, 0)
+        _array(where, maps.values, _FLOAT64, widths[0] * count)
+    else:
+        _within(where, maps.layout, 0, len(widths) - 1)
+        _array(where, maps.values, _FLOAT64, int(np.array(widths, np.int64)[maps.layout].sum()))
     if not any(True in layout.text for layout in maps.layouts):
         _within(where, maps.values, *numbers)
         return
