@@ -86,6 +86,20 @@ def rows_of(column: Ragged, strings: list[str]) -> list[dict[str, Any]]:
     return found
 
 
+def test_a_message_is_read_with_the_names_that_its_own_model_sends_in_their_order() -> None:
+    event = {"prediction_id": "a", "model_version": "v1", "prediction": 1}
+    one, other = (
+        json.dumps(event | {"model_id": model, "features": features}).encode()
+        for model, features in (("m", {"a": 1, "b": 2}), ("n", {"b": 2, "a": 1}))
+    )
+    decoder, times = Decoder(Limits()), np.full(3, 1_357_000_000_000)
+    for value, names in ((one, ("a", "b")), (one, ("a", "b")), (other, ("b", "a")), (one, ("a", "b"))):
+        taken = intake.predictions(decoder, [value] * 3, times)
+        assert taken.features is not None
+        assert taken.features.names == [names] * 3
+        assert maps_of(taken.features) == [{"a": 1, "b": 2}] * 3
+
+
 @pytest.mark.parametrize(
     "features",
     [

@@ -185,8 +185,7 @@ class Block:
 
 def take(rows: Rows, index: Ints) -> Rows:
     """Return the rows at these indices [n]."""
-    columns = {column.name: getattr(rows, column.name) for column in fields(rows)}
-    taken: Any = {name: _take(column, index) for name, column in columns.items()}
+    taken: Any = {name: _take(getattr(rows, name), index) for name in _NAMES[type(rows)]}
     return type(rows)(**taken)
 
 
@@ -196,6 +195,11 @@ def _take(column: Any, index: Ints) -> Any:
     if isinstance(column, tuple):
         return tuple([column[row] for row in index.tolist()])
     return column[index]
+
+
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple([each.name for each in fields(kind)]) for kind in (PredictionRows, OutcomeRows, Ragged, Lists)
+}
 
 
 def to_tree(block: Block) -> dict[str, Any]:
@@ -221,12 +225,12 @@ def from_tree(tree: Mapping[str, Any]) -> Block:
 
 
 def _to_columns(rows: PredictionRows | OutcomeRows) -> dict[str, Any]:
-    return {column.name: _column_tree(getattr(rows, column.name)) for column in fields(rows)}
+    return {name: _column_tree(getattr(rows, name)) for name in _NAMES[type(rows)]}
 
 
 def _column_tree(column: Any) -> Any:
     if isinstance(column, Ragged | Lists):
-        return {part.name: getattr(column, part.name) for part in fields(column)}
+        return {name: getattr(column, name) for name in _NAMES[type(column)]}
     return column
 
 
@@ -235,12 +239,12 @@ def _from_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    if isinstance(value, dict) and "sizes" in value:
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else value
+    if "sizes" in value:
         return Lists(value["sizes"], value["items"], value["gains"])
-    if isinstance(value, dict):
-        layouts = tuple(Layout(tuple(names), tuple(text)) for names, text in value["layouts"])
-        return Ragged(layouts, value["layout"], value["values"])
-    return tuple(value) if isinstance(value, list) else value
+    layouts = tuple([Layout(tuple(names), tuple(text)) for names, text in value["layouts"]])
+    return Ragged(layouts, value["layout"], value["values"])
 
 
 class Trigger(NamedTuple):

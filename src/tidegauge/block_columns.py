@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, count, repeat
+from itertools import chain, count
 from types import NoneType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from tidegauge.block import NO_TEXT, Codes, Floats, Ints, Layout, Lists, Ragged,
 from tidegauge.block_builder import RaggedBuilder, list_column
 
 Names = tuple[str, ...]
+Key = TypeVar("Key")
 Maps = Sequence[Mapping[str, Any]]
 
 _MAYBE_TEXT = frozenset({str, NoneType})
@@ -45,10 +46,11 @@ class Dictionary(dict[str, int]):
 
     def codes(self, texts: Sequence[str | None]) -> Codes:
         """Return the codes of texts [n], NO_TEXT for those that are missing."""
-        new = [text for text in dict.fromkeys(texts) if text is not None and text not in self]
+        found: Any = dict.fromkeys(texts)  # None is in no dictionary
+        new = [text for text in found if text is not None and text not in self]
         self.update(zip(new, count(len(self)), strict=False))
-        found: Sequence[Any] = texts  # None is in no dictionary
-        return np.fromiter(map(self.get, found, repeat(NO_TEXT)), np.int32, len(texts))
+        codes = {text: self.get(text, NO_TEXT) for text in found}
+        return _codes(codes, texts)
 
     def maps(self, maps: Maps) -> Ragged:
         """Return the column of maps [n]."""
@@ -63,9 +65,9 @@ class Dictionary(dict[str, int]):
         >>> Dictionary().given(Given([("a", "b")], [np.array([1.0, 2.0]).tobytes()])).values.tolist()
         [1.0, 2.0]
         """
-        packed = np.fromiter((type(each) is bytes for each in maps.values), np.bool_, len(maps.values))
-        if packed.all():
+        if set(map(type, maps.values)) <= {bytes}:
             return _packed(maps)
+        packed = np.fromiter((type(each) is bytes for each in maps.values), np.bool_, len(maps.values))
         others = maps.take(np.flatnonzero(~packed).tolist()) if packed.any() else maps
         column = self._flat(others.names, list(chain.from_iterable(others.values)))
         return _woven(packed, _packed(maps.take(np.flatnonzero(packed).tolist())), column)
@@ -131,10 +133,10 @@ def _packed(maps: Given) -> Ragged:
     """Return the column of maps [n] of numbers alone, which are packed."""
     names, values = maps
     numbers = np.frombuffer(b"".join(cast("list[bytes]", values)), np.float64)
-    same = {id(each): each for each in names}  # a tuple of hundreds of names is not hashed for every map
+    ids = list(map(id, names))
+    same = dict(zip(ids, names, strict=True))  # a tuple of hundreds of names is not hashed for every map
     codes = {each: code for code, each in enumerate(dict.fromkeys(same.values()))}
-    code_of = {number: codes[each] for number, each in same.items()}
-    layout = np.fromiter((code_of[id(each)] for each in names), np.int32, len(names))
+    layout = _codes({number: codes[each] for number, each in same.items()}, ids)
     return Ragged(_of_numbers(codes), layout, numbers)
 
 
@@ -153,10 +155,11 @@ def _woven(chosen: NDArray[np.bool_], those: Ragged, others: Ragged) -> Ragged:
     return Ragged(layouts, layout, values)
 
 
-def _codes(codes: Mapping[Names, int], names: Sequence[Names]) -> Codes:
+def _codes(codes: Mapping[Key, int], keys: Sequence[Key]) -> Codes:
+    """Return the code of each key [n]; `codes` has those of these keys alone."""
     if len(codes) == 1:
-        return np.zeros(len(names), np.int32)
-    return np.fromiter(map(codes.__getitem__, names), np.int32, len(names))
+        return np.full(len(keys), next(iter(codes.values())), np.int32)
+    return np.fromiter(map(codes.__getitem__, keys), np.int32, len(keys))
 
 
 def _numbers(values: list[Any]) -> Floats | None:

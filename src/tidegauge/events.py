@@ -83,7 +83,6 @@ class Decoder:
         "message_bytes",
         "most_segments",
         "prediction_json",
-        "sent_json",
         "short_id",
         "short_message",
     )
@@ -93,7 +92,6 @@ class Decoder:
         self._short_names: Final[set[tuple[str, ...]]] = set()  # of maps seen, a memo
         self.features: Final = FeatureReader(limits)
         self.message_bytes: Final = limits.message_bytes
-        self.sent_json: Final[JsonDecoder[Prediction]] = JsonDecoder(_sent())
         self.prediction_json: Final = JsonDecoder(Prediction)
         self.label_json: Final = JsonDecoder(Label)
         self.future_ms: Final = limits.future_seconds * 1_000
@@ -230,12 +228,6 @@ class Decoder:
             raise Rejected("too_many", _at_most(self._limits.list_items, "items", len(value)), path)
         for index, item in enumerate(value):
             _check_text(item, self._limits.text_bytes, f"{path}[{index}]")
-
-
-def _sent() -> Any:
-    """Return the type of a prediction whose features are not read yet."""
-    features: Any = ("features", msgspec.Raw, msgspec.Raw(b"{}"))
-    return msgspec.defstruct("Sent", [features], bases=(Prediction,), frozen=True, gc=False, kw_only=True)
 
 
 def read(value: bytes | None, shape: type[Shape]) -> Shape:

@@ -6,12 +6,12 @@ stands out by it goes through the decoder by itself, whose word counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import compress
-from operator import attrgetter
+from itertools import chain, compress
 from types import NoneType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from tidegauge.block import Ints
 from tidegauge.block_columns import Given
 from tidegauge.errors import Rejected
-from tidegauge.events import IDS, LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder, adds_up
+from tidegauge.events import LABELLED_AT, LAST_MS, LEAST_MS_NUMBER, PREDICTED_AT, Decoder, adds_up
 from tidegauge.explain import UNREADABLE
+from tidegauge.feature_maps import FeatureReader
 from tidegauge.records import Label, Prediction, Time
 
 Message = TypeVar("Message", Prediction, Label)
 Values = Sequence[bytes | None]
+Flags = NDArray[np.bool_]
 
 _NUMBERS = frozenset({int, float, NoneType})
 _AT_ONCE = 256  # messages read by one call, and again one by one where one of them cannot be read
-_WIDE_BYTES = 500  # of a message on average, from which on features are read by layouts: some 20 of them
 
 
 @dataclass(slots=True)
@@ -36,10 +37,11 @@ class Intake(Generic[Message]):
     """The events of messages [n] that may be used [m]."""
 
     places: Ints  # [m] among the messages
-    events: list[Message]  # [m]
+    events: list[Message]  # [m], predictions without their features
     at_ms: Ints  # [m]
+    sizes: Ints  # [n] bytes; 0 where there is no value
     rejected: dict[int, Rejected]  # the other n - m, by place
-    features: Given | None = None  # [m] of predictions, where they are not in the events
+    features: Given | None = None  # [m] of predictions
 
     def move(self, places: Ints) -> None:
         """Let the messages [n] be those at these places [n] among others."""
@@ -59,16 +61,24 @@ class Intake(Generic[Message]):
 
 def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Prediction]:
     """Return the predictions in messages [n] of records with these times [n]."""
-    exact = decoder.prediction_record
-    sizes = sizes_of(values)
-    if sizes.sum() > _WIDE_BYTES * len(sizes):
-        taken = _read(decoder.sent_json.decode, exact, values, sizes, decoder.message_bytes)
-        _read_features(taken, decoder, values, sizes)
-    else:
-        taken = _read(decoder.prediction_json.decode, exact, values, sizes, decoder.short_message)
-    segments = _lengths([event.segments for event in taken.events])
-    many = np.flatnonzero(segments > decoder.most_segments).tolist()
-    _look_closer(taken, exact, values, [*_long_ids(decoder, Prediction, taken, sizes), *many])
+    exact, reader = decoder.prediction_record, decoder.features
+    sizes, rejected = _sizes(values), dict[int, Rejected]()
+    parts = _read(
+        reader.messages, reader.message, exact, values, _usable(sizes, decoder.message_bytes), rejected
+    )
+    events, given, wrong = _with_features(reader, parts)
+    taken = _taken(events, sizes, rejected, given)
+    _check_features(taken, decoder, values, wrong)
+    many = _longer([event.segments for event in taken.events], decoder.most_segments)
+    long = _long_ids(
+        decoder,
+        sizes,
+        [event.prediction_id for event in taken.events],
+        [event.model_id for event in taken.events],
+        [event.model_version for event in taken.events],
+        [event.entity_id or "" for event in taken.events],
+    )
+    _look_closer(taken, exact, values, [*long, *many])
     times = [event.predicted_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, PREDICTED_AT)
     return taken
@@ -76,57 +86,67 @@ def predictions(decoder: Decoder, values: Values, record_times_ms: Ints) -> Inta
 
 def labels(decoder: Decoder, values: Values, record_times_ms: Ints) -> Intake[Label]:
     """Return the labels in messages [n] of records with these times [n]."""
-    exact = decoder.label_record
-    sizes = sizes_of(values)
-    taken = _read(decoder.label_json.decode, exact, values, sizes, decoder.short_message)
+    exact, decode = decoder.label_record, decoder.label_json.decode
+    sizes, rejected = _sizes(values), dict[int, Rejected]()
+
+    def at_once(part: Values) -> list[Label]:
+        return list(map(decode, cast("Sequence[bytes]", part)))
+
+    parts = _read(at_once, decode, exact, values, _usable(sizes, decoder.short_message), rejected)
+    taken = _taken(list(chain.from_iterable(parts)), sizes, rejected)
     partial = [at for at, event in enumerate(taken.events) if event.partial and not adds_up(event)]
-    _look_closer(taken, exact, values, [*_long_ids(decoder, Label, taken, sizes), *partial])
+    long = _long_ids(decoder, sizes, [event.prediction_id for event in taken.events])
+    _look_closer(taken, exact, values, [*long, *partial])
     times = [event.labelled_at for event in taken.events]
     _read_times(taken, decoder, times, record_times_ms, LABELLED_AT)
     return taken
 
 
-def sizes_of(values: Values) -> Ints:
+def _sizes(values: Values) -> Ints:
     """Return the bytes of messages [n]; 0 where there is no value."""
-    return _lengths([value or b"" for value in values])
+    try:
+        return _lengths(values)
+    except TypeError:  # None has none
+        return _lengths([value or b"" for value in values])
+
+
+def _usable(sizes: Ints, most: int) -> Flags:
+    """Return which messages [n] say nothing that their types do not tell, by their size."""
+    return (sizes > 0) & (sizes <= most)
+
+
+def _taken(
+    events: list[Message], sizes: Ints, rejected: dict[int, Rejected], features: Given | None = None
+) -> Intake[Message]:
+    """Return the events [m] of the messages [n] that were not rejected."""
+    used = np.ones(len(sizes), np.bool_)
+    used[list(rejected)] = False
+    places = np.flatnonzero(used)
+    return Intake(places, events, np.zeros(len(places), np.int64), sizes, rejected, features)
 
 
 def _read(
-    decode: Callable[[bytes], Message],
+    at_once: Callable[[Values], list[Message]],
+    decode: Callable[[Any], Message],
     exact: Callable[[bytes | None], Message],
     values: Values,
-    sizes: Ints,
-    most: int,
-) -> Intake[Message]:
-    """Return what the messages say; of those of at most so many bytes, all that their types allow."""
-    plain = (sizes > 0) & (sizes <= most)
-    places: list[int] = []
-    events: list[Message] = []
-    rejected: dict[int, Rejected] = {}
+    plain: Flags,
+    rejected: dict[int, Rejected],
+) -> Iterator[list[Message]]:
+    """Yield what the messages [n] say, some at once; of plain ones all that their types allow."""
     for start in range(0, len(values), _AT_ONCE):
         chunk = range(len(values))[start : start + _AT_ONCE]
-        read = _all(decode, values[start : chunk.stop]) if plain[start : chunk.stop].all() else None
-        if read is not None:
-            places += chunk
-            events += read
-            continue
+        if plain[start : chunk.stop].all():
+            with suppress(*UNREADABLE):
+                yield at_once(values[start : chunk.stop])
+                continue
+        events = []
         for place in chunk:
             try:
-                event = _one(decode if plain[place] else exact, exact, values[place])
+                events.append(_one(decode if plain[place] else exact, exact, values[place]))
             except Rejected as reason:
                 rejected[place] = reason
-            else:
-                places.append(place)
-                events.append(event)
-    return Intake(np.array(places, np.int64), events, np.zeros(len(places), np.int64), rejected)
-
-
-def _all(decode: Callable[[Any], Message], values: Values) -> list[Message] | None:
-    """Return what all of the messages say, None where one of them cannot be read."""
-    try:
-        return list(map(decode, values))
-    except UNREADABLE:
-        return None
+        yield events
 
 
 def _one(decode: Callable[[Any], Message], exact: Callable[[Any], Message], value: bytes | None) -> Message:
@@ -137,12 +157,27 @@ def _one(decode: Callable[[Any], Message], exact: Callable[[Any], Message], valu
         raise _reason(exact, value) from None
 
 
-def _read_features(taken: Intake[Prediction], decoder: Decoder, values: Values, sizes: Ints) -> None:
-    """Fill in the features, and reject messages whose features are none, or that say too much."""
-    models = [(event.model_id, event.model_version) for event in taken.events]
-    given, wrong = decoder.features.read(models, [event.features for event in taken.events])
-    taken.features = given
-    for index in np.flatnonzero(sizes[taken.places] > decoder.short_message).tolist():
+def _with_features(
+    reader: FeatureReader, parts: Iterable[list[Any]]
+) -> tuple[list[Prediction], Given, list[int]]:
+    """Return all predictions [n], their features apart from them, and the indices of those that have none."""
+    events: list[Prediction] = []
+    given, wrong = Given([], []), list[int]()
+    for part in parts:
+        models = ((event.model_id, event.model_version) for event in part)
+        found, others = reader.read(models, [event.features for event in part])
+        given.names.extend(found.names)
+        given.values.extend(found.values)
+        wrong += [len(events) + index for index in others]
+        events += part
+    return events, given, wrong
+
+
+def _check_features(taken: Intake[Prediction], decoder: Decoder, values: Values, wrong: list[int]) -> None:
+    """Reject messages whose features are none, as these are, or that say too much."""
+    given, long = taken.features, taken.sizes[taken.places] > decoder.short_message
+    assert given is not None
+    for index in np.flatnonzero(long).tolist():
         try:
             decoder.check_long(taken.events[index], given.names[index], given.values[index])
         except Rejected:
@@ -159,15 +194,18 @@ def _reason(exact: Callable[[bytes | None], Any], value: bytes | None) -> Reject
     raise AssertionError("the decoder reads what its own types do not allow")
 
 
-def _long_ids(decoder: Decoder, shape: type[Message], taken: Intake[Message], sizes: Ints) -> list[int]:
+def _long_ids(decoder: Decoder, sizes: Ints, *columns: list[str]) -> list[int]:
     """Return the indices of events with an id that may be too long; a short message has none."""
-    if not (sizes[taken.places] > decoder.id_bytes).any():
+    if not (sizes > decoder.id_bytes).any():
         return []
-    found: list[int] = []
-    for name in IDS[shape]:
-        lengths = _lengths([each or "" for each in map(attrgetter(name), taken.events)])
-        found += np.flatnonzero(lengths > decoder.short_id).tolist()
-    return found
+    return [index for ids in columns for index in _longer(ids, decoder.short_id)]
+
+
+def _longer(items: Sequence[Sized], most: int) -> list[int]:
+    """Return the indices of items that are longer."""
+    if max(map(len, items), default=0) <= most:
+        return []
+    return [index for index, item in enumerate(items) if len(item) > most]
 
 
 def _lengths(items: Iterable[Any]) -> Ints:
@@ -202,13 +240,14 @@ def _read_times(
     taken.reject(reasons)
 
 
-def _numbers_ms(times: list[Time], of_records: Ints, future_ms: int) -> tuple[Ints, NDArray[np.bool_]]:
+def _numbers_ms(times: list[Time], of_records: Ints, future_ms: int) -> tuple[Ints, Flags]:
     """Return times [m] in ms where they are numbers that may be, and where that is so [m]."""
     nothing = np.zeros(len(times), np.int64), np.zeros(len(times), np.bool_)
-    if not set(map(type, times)) <= _NUMBERS:
+    kinds = set(map(type, times))
+    if not kinds <= _NUMBERS:
         return nothing
     try:
-        numbers: Any = np.array(times, np.float64)
+        numbers: Any = np.array(times, np.int64 if kinds == {int} else np.float64).astype(np.float64)
     except OverflowError:
         return nothing
     absent = np.isnan(numbers)

@@ -6,6 +6,7 @@ docs/architecture.md describe the columns for other readers.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,7 +18,8 @@ from tidegauge.errors import SnapshotError
 
 VERSION = 1
 _ARRAY = 1  # msgpack extension: length of the head, (dtype, shape) as msgpack, the numbers
-_DTYPES = frozenset(np.dtype(code).str for code in "?bBhHiIqQfd")  # numbers alone, never objects
+_DTYPES = {np.dtype(code).str: np.dtype(code) for code in "?bBhHiIqQfd"}  # numbers alone, never objects
+_HEADS = 1_024  # remembered: the columns of a block have few types, and all of a table one length
 
 
 def pack(tree: Any) -> bytes:
@@ -60,15 +62,27 @@ def decode(data: bytes) -> Block:
 def _pack_array(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"expected a numpy array, got {type(value).__name__}")
-    head = msgspec.msgpack.encode((value.dtype.str, value.shape))
-    return msgspec.msgpack.Ext(_ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value).tobytes())
+    parts = _head(value.dtype, value.shape), np.ascontiguousarray(value).data
+    return msgspec.msgpack.Ext(_ARRAY, b"".join(parts))
+
+
+@lru_cache(_HEADS)
+def _head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    head = msgspec.msgpack.encode((dtype.str, shape))
+    return bytes([len(head)]) + head
 
 
 def _unpack_array(code: int, data: memoryview) -> Any:
     if code != _ARRAY:
         raise ValueError(f"expected extension {_ARRAY}, got {code}")
     start = 1 + data[0] if len(data) else 0
-    dtype, shape = msgspec.msgpack.decode(data[1:start])
+    dtype, shape = _of_head(bytes(data[1:start]))
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+@lru_cache(_HEADS)
+def _of_head(head: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    dtype, shape = msgspec.msgpack.decode(head)
     if dtype not in _DTYPES:
         raise ValueError(f"expected numbers, got dtype {dtype!r:.40}")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    return _DTYPES[dtype], shape

@@ -10,14 +10,14 @@ context is msgpack of model, version and segments, the same bytes for the same o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import NoneType
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from tidegauge.block import Floats, Predicted, Scalar
+from tidegauge.block import Floats, Ints, Predicted, Scalar
 
 Prediction = Scalar | list[Any]
 Proba = float | dict[str, float] | None
@@ -27,7 +27,9 @@ EXACT_INTEGER = 2.0**53  # float64 tells whole numbers apart below this
 
 _NUMBER = 2  # the form of a prediction that is a number
 _SPECIAL = 0  # the kind of what is no number, or has a map of probabilities
+_SPECIAL_KIND = bytes([_SPECIAL])
 _KINDS = 13
+_ALIKE = np.array([0, 1, 2, 3, 4, 1, 2, 3, 4, 9, 10, 11, 12])  # by kind: the first with the same numbers
 _HEADS = [1] + [1 + 8 * ((kind >> 2 == _NUMBER) + (kind >> 1 & 1) + (kind & 1)) for kind in range(_KINDS - 1)]
 _NUMBERS = frozenset({bool, int, float})
 _MAYBE_NUMBERS = frozenset({int, float, NoneType})
@@ -70,9 +72,10 @@ def answers(
         predictions = [np.nan if isinstance(each, str | list) else each for each in predictions]
         probas = [None if isinstance(each, dict) else each for each in probas]
     numbers = np.array(predictions, np.float64)
+    scores, business = _floats(probas), _floats(values)
     for place in np.flatnonzero(np.abs(numbers) > EXACT_INTEGER).tolist():
         special.setdefault(place, (predictions[place], probas[place]))
-    return Answers(contexts, numbers, np.array(probas, np.float64), np.array(values, np.float64), special)
+    return Answers(contexts, numbers, scores, business, special)
 
 
 def pack_answers(found: Answers) -> list[bytes]:
@@ -91,14 +94,9 @@ def pack_heads(found: Answers) -> list[bytes]:
     kinds = 1 + 4 * form + 2 * ~np.isnan(scores) + ~np.isnan(values)
     kinds[list(special)] = _SPECIAL
     packed = [b""] * len(kinds)
-    for kind in np.unique(kinds).tolist():
-        places = np.flatnonzero(kinds == kind)
+    for kind, places in _alike(kinds):
         pack = _pack_special if kind == _SPECIAL else _pack_plain
-        own = pack(found, places, kind)
-        if len(own) == len(packed):
-            return own
-        for place, payload in zip(places.tolist(), own, strict=True):
-            packed[place] = payload
+        _put(packed, places, pack(found, places, kinds[places]))
     return packed
 
 
@@ -110,16 +108,14 @@ def unpack_answers(payloads: Sequence[bytes]) -> Answers:
     [0.75, 0.75]
     """
     count = len(payloads)
-    kinds = np.frombuffer(b"".join([payload[:1] for payload in payloads]), np.uint8)
+    kinds = np.array([payload[0] for payload in payloads], np.int64)
     contexts = [b""] * count
     numbers, scores, values = np.full((3, count), np.nan)
     found = Answers(contexts, numbers, scores, values, {})
-    for kind in np.unique(kinds).tolist():
-        places = np.flatnonzero(kinds == kind)
-        own = [payloads[place] for place in places.tolist()]
+    for kind, places in _alike(kinds):
+        own = payloads if len(places) == count else [payloads[place] for place in places.tolist()]
         unpack = _unpack_special if kind == _SPECIAL else _unpack_plain
-        for place, context in zip(places.tolist(), unpack(found, places, own, kind), strict=True):
-            contexts[place] = context
+        _put(contexts, places, unpack(found, places, own, kinds[places]))
     return found
 
 
@@ -142,38 +138,53 @@ def unpack_predicted(payload: bytes, predicted_at_ms: int) -> Predicted:
     return Predicted(*unpack_context(found.contexts[0]), predicted_at_ms, prediction, proba, value)
 
 
-def _pack_plain(found: Answers, places: Any, kind: int) -> list[bytes]:
-    form, has_score, has_value = _parts(kind)
-    head = _HEADS[kind]
+def _alike(kinds: Ints) -> Iterator[tuple[int, Ints]]:
+    """Yield the places of kinds [n] that have the same numbers, with the first such kind."""
+    alike = _ALIKE[kinds]
+    for kind in np.flatnonzero(np.bincount(alike)).tolist():
+        yield kind, np.flatnonzero(alike == kind)
+
+
+def _put(column: list[bytes], places: Ints, items: list[bytes]) -> None:
+    if len(items) == len(column):
+        column[:] = items
+        return
+    for place, item in zip(places.tolist(), items, strict=True):
+        column[place] = item
+
+
+def _pack_plain(found: Answers, places: Ints, kinds: Ints) -> list[bytes]:
+    form, has_score, has_value = _parts(int(kinds[0]))
+    head = _HEADS[kinds[0]]
     numbers = [
         column[places]
         for column, there in zip(found[1:4], (form == _NUMBER, has_score, has_value), strict=True)
         if there
     ]
     heads = np.empty((len(places), head), np.uint8)
-    heads[:, 0] = kind
+    heads[:, 0] = kinds
     if numbers:
         heads[:, 1:] = np.ascontiguousarray(np.stack(numbers, axis=1), "<f8").view(np.uint8)
     joined = heads.tobytes()
     return [joined[start : start + head] for start in range(0, len(joined), head)]
 
 
-def _pack_special(found: Answers, places: Any, kind: int) -> list[bytes]:
+def _pack_special(found: Answers, places: Ints, _: Ints) -> list[bytes]:
     packed = []
     for place in places.tolist():
         prediction, proba = found.special[place]
         value = None if np.isnan(found.values[place]) else float(found.values[place])
         parts = [prediction, proba, value, *_decode(found.contexts[place])]
-        packed.append(bytes([kind]) + _encode(parts, order="sorted"))
+        packed.append(_SPECIAL_KIND + _encode(parts, order="sorted"))
     return packed
 
 
-def _unpack_plain(found: Answers, places: Any, payloads: Sequence[bytes], kind: int) -> list[bytes]:
-    form, has_score, has_value = _parts(kind)
-    head = _HEADS[kind]
+def _unpack_plain(found: Answers, places: Ints, payloads: Sequence[bytes], kinds: Ints) -> list[bytes]:
+    form, has_score, has_value = _parts(int(kinds[0]))
+    head = _HEADS[kinds[0]]
     flat = np.frombuffer(b"".join([payload[1:head] for payload in payloads]), "<f8")
     columns = iter(flat.reshape(len(payloads), head // 8).T)
-    found.numbers[places] = next(columns) if form == _NUMBER else form
+    found.numbers[places] = next(columns) if form == _NUMBER else (kinds - 1) >> 2
     if has_score:
         found.scores[places] = next(columns)
     if has_value:
@@ -181,7 +192,7 @@ def _unpack_plain(found: Answers, places: Any, payloads: Sequence[bytes], kind: 
     return [payload[head:] for payload in payloads]
 
 
-def _unpack_special(found: Answers, places: Any, payloads: Sequence[bytes], kind: int) -> list[bytes]:
+def _unpack_special(found: Answers, places: Ints, payloads: Sequence[bytes], _: Any) -> list[bytes]:
     contexts = []
     for place, payload in zip(places.tolist(), payloads, strict=True):
         prediction, proba, value, *texts = _decode(payload[1:])
@@ -191,6 +202,12 @@ def _unpack_special(found: Answers, places: Any, payloads: Sequence[bytes], kind
         found.values[place] = np.nan if value is None else value
         contexts.append(_encode(texts))
     return contexts
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    """Return numbers [n], NaN for those that are None."""
+    missing = values.count(None) == len(values)  # numpy takes long to see that
+    return np.full(len(values), np.nan) if missing else np.array(values, np.float64)
 
 
 def _plain(prediction: Prediction, proba: Proba) -> bool:

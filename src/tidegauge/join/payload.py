@@ -25,8 +25,17 @@ def key_of(prediction_id: str) -> bytes:
 
 
 def keys_of(prediction_ids: Iterable[str]) -> bytes:
-    """Return the keys of all, one after the other."""
-    return b"".join([blake2b(each.encode(), digest_size=KEY_BYTES).digest() for each in prediction_ids])
+    """Return the keys of all, one after the other. A copy of a hash costs half of a new one.
+
+    >>> keys_of(["a", "b"]) == key_of("a") + key_of("b")
+    True
+    """
+    empty, keys = blake2b(digest_size=KEY_BYTES), []
+    for each in prediction_ids:
+        hashed = empty.copy()
+        hashed.update(each.encode())
+        keys.append(hashed.digest())
+    return b"".join(keys)
 
 
 def pack_labelled(labelled: Labelled) -> bytes:

@@ -87,14 +87,15 @@ class Contexts:
             else (event.model_id, event.model_version)
             for event in events
         ]
+        numbers = list(map(self._by_fields.get, fields))
         rejected: dict[int, Rejected] = {}
-        if not all(map(self._by_fields.__contains__, fields)):
+        if None in numbers:
             for index, (event, each) in enumerate(zip(events, fields, strict=True)):
                 try:
                     self._learn(event, each)
                 except Rejected as reason:
                     rejected[index] = reason
-        numbers = [self._by_fields.get(each, -1) for each in fields]
+            numbers = [self._by_fields.get(each, -1) for each in fields]
         return np.array(numbers, np.int64), rejected
 
     def of_packed(self, contexts: Sequence[bytes]) -> Ints:
@@ -186,7 +187,8 @@ def decoded(records: Iterable[Record], sides: dict[str, Side], decoder: Decoder,
         side, keys_of(names), *columns, payloads, names, rejected, of_arrivals, contexts.packed
     )
     reasons = predictions.rejected | labels.rejected
-    sizes = intake.sizes_of(values)
+    sizes = np.zeros(count, np.int64)
+    sizes[of_predictions], sizes[of_labels] = predictions.sizes, labels.sizes
     return Batch(records, predictions, numbers, found, arrivals, sizes, reasons)
 
 
@@ -203,7 +205,7 @@ def _at(values: Sequence[bytes | None], places: Ints) -> Sequence[bytes | None]:
     return values if len(places) == len(values) else [values[place] for place in places.tolist()]
 
 
-def _answers(events: Sequence[Prediction], contexts: Sequence[bytes]) -> Answers:
+def _answers(events: Sequence[Prediction], contexts: list[bytes]) -> Answers:
     return answers(
         contexts,
         [event.prediction for event in events],

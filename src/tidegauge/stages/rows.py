@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from tidegauge.join import (
 from tidegauge.records import REASONS, DeadLetter
 from tidegauge.stages.batch import Batch, Contexts, spread
 from tidegauge.windows import distinct
+
+Name = TypeVar("Name")
 
 BLOCK_BYTES = 2_000_000  # of events in a block; the topic takes blocks of 8 MB
 
@@ -79,7 +81,7 @@ class Rows:
         places = self._batch.predictions.places[self._emitted]
         of_predictions = self._destinations(self._batch.contexts[self._emitted])
         of_outcomes = self._destinations(self._outcomes.contexts)
-        for partition in np.union1d(of_predictions, of_outcomes).tolist():
+        for partition in np.flatnonzero(np.bincount(np.concatenate((of_predictions, of_outcomes)))).tolist():
             predictions = np.flatnonzero(of_predictions == partition)
             outcomes = np.flatnonzero(of_outcomes == partition)
             for part in self._parts(places[predictions], self._outcomes.places[outcomes]):
@@ -91,7 +93,9 @@ class Rows:
 
     def _parts(self, predictions: Ints, outcomes: Ints) -> Iterator[tuple[slice, slice]]:
         """Yield which rows go into one block, given the places of the events that they follow from."""
-        places = np.union1d(predictions, outcomes)
+        there = np.zeros(len(self._batch.sizes), np.bool_)
+        there[predictions] = there[outcomes] = True
+        places = np.flatnonzero(there)
         sizes = self._batch.sizes[places]
         block = (np.cumsum(sizes) - sizes) // BLOCK_BYTES
         bounds = [0, *places[1:][np.diff(block) > 0].tolist(), len(self._batch.arrivals)]
@@ -112,15 +116,15 @@ class Rows:
     def _predictions(self, rows: Ints, texts: Dictionary, segments: _Segments) -> PredictionRows:
         taken = self._batch.predictions
         events, given = taken.events, taken.features
+        assert given is not None  # those of predictions
         if len(rows) < len(events):
-            events = [events[row] for row in rows.tolist()]
-            given = given.take(rows.tolist()) if given else None
+            events, given = [events[row] for row in rows.tolist()], given.take(rows.tolist())
         latencies = np.array([event.latency_ms for event in events], np.float64)
         return PredictionRows(
             **self._shared(taken.places[rows], self._batch.contexts[rows], texts, segments),
             **_answer_columns(self._batch.answers, rows, texts),
             predicted_at_ms=taken.at_ms[rows],
-            features=texts.given(given) if given else texts.maps([event.features for event in events]),
+            features=texts.given(given),
             latency_ms=latencies,
             resources=texts.maps([event.resources for event in events]),
             entity=texts.codes([event.entity_id for event in events]),
@@ -141,20 +145,25 @@ class Rows:
         )
 
     def _shared(self, places: Ints, contexts: Ints, texts: Dictionary, segments: _Segments) -> dict[str, Any]:
-        every, arrivals = self._contexts, self._batch.arrivals
-        first, place = distinct(contexts)
-        models = [every.models[number] for number in contexts[first].tolist()]
-        version, of_version = np.unique(every.version[contexts], return_inverse=True)
-        segment, of_segment = np.unique(every.segment[contexts], return_inverse=True)
+        every, arrivals, ids = self._contexts, self._batch.arrivals, self._batch.arrivals.names
+        model, of_model = _named(every.models, contexts)
+        version, of_version = _named(every.versions, every.version[contexts])
+        segment, of_segment = _named(every.segments, every.segment[contexts])
         return {
             "source": self._batch.records.source[places].astype(np.int32),
             "offset": arrivals.offsets[places],
-            "model": texts.codes(models)[place],
-            "version": texts.codes([every.versions[number] for number in version.tolist()])[of_version],
-            "segments": segments.codes([every.segments[each] for each in segment.tolist()])[of_segment],
+            "model": texts.codes(model)[of_model],
+            "version": texts.codes(version)[of_version],
+            "segments": segments.codes(segment)[of_segment],
             "id_hash": self._hashes[places].astype(np.uint64),
-            "prediction_id": tuple([arrivals.names[place] for place in places.tolist()]),
+            "prediction_id": tuple([ids[place] for place in places.tolist()]),
         }
+
+
+def _named(names: Sequence[Name], numbers: Ints) -> tuple[list[Name], Ints]:
+    """Return the names of the distinct numbers [n], and each row's place among them [n]."""
+    first, place = distinct(numbers)
+    return [names[number] for number in numbers[first].tolist()], place
 
 
 class _Segments(dict[tuple[tuple[str, str], ...], int]):
@@ -249,12 +258,13 @@ def _label_columns(payloads: list[bytes], texts: Dictionary) -> dict[str, Any]:
         }
     codes = {payload: code for code, payload in enumerate(dict.fromkeys(payloads))}
     which = np.fromiter(map(codes.__getitem__, payloads), np.int64, count)
-    distinct = [unpack_labelled(payload) for payload in codes]
-    said = [each.label for each in distinct]
+    told = [unpack_labelled(payload) for payload in codes]
+    said = [each.label for each in told]
+    kpis = [told[code].kpis for code in which.tolist()] if any(each.kpis for each in told) else [{}] * count
     return {
         "label_number": np.array([number_of(label) for label in said], np.float64)[which],
         "label_text": texts.codes([text_of(label) for label in said])[which],
         "relevant": texts.lists(said).take(which),
-        "weight": np.array([each.weight for each in distinct], np.float64)[which],
-        "kpis": texts.maps([distinct[code].kpis for code in which.tolist()]),
+        "weight": np.array([each.weight for each in told], np.float64)[which],
+        "kpis": texts.maps(kpis),
     }
