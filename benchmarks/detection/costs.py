@@ -72,7 +72,7 @@ def label_delay_ns() -> float:
     settings = Settings(drift=Drift(label_delay="e_sr", label_age_seconds=600))  # a prediction a second
     delays, second = Delays(settings, _roster(settings)), 0
     one = np.zeros(ROWS, np.int64)
-    expansion = Expansion(one, one, np.arange(ROWS), one)
+    expansion = Expansion(one, one, np.arange(ROWS), one, one, one)
 
     def observe() -> None:
         nonlocal second

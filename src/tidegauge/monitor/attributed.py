@@ -74,9 +74,11 @@ class Attributed:
     def outcomes(self, block: Block, expansion: Expansion, loss: Floats) -> None:
         """Take the outcome rows of a block with their losses [rows], NaN for none; corrections replace."""
         self._meet()
+        if self._settings.drift.attribution == "none" or not (self._with_features or self._fields.any()):
+            return
         rows, version = block.outcomes, expansion.version
         told = np.isfinite(loss) & (rows.sign > 0)
-        if self._settings.drift.attribution == "none" or not told.any():
+        if not told.any():
             return
         segments = self._segment_codes(expansion, len(version))
         if not self._with_features:

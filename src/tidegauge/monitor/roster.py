@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows, PredictionRows
 from tidegauge.config import Settings
-from tidegauge.windows import distinct, grown
+from tidegauge.windows import Groups, Runs, distinct, grouped, grown
 
 OTHER = "(other)"  # the segment values past limits.segment_values, watched together
 
@@ -66,13 +67,49 @@ def task_of(classes: list[str]) -> str:
     return "binary" if len(classes) <= 2 else "multiclass"
 
 
-class Expansion(NamedTuple):
-    """The rows of a block, each once for every series it belongs to."""
+@dataclass(frozen=True)
+class Expansion:
+    """The rows of a block, each once for every series it belongs to; what many ask of them is found once."""
 
     model: Ints  # [rows] number of the row's model
     version: Ints  # [rows] number of the series of the row's version
     row: Ints  # [m] index of a row
     series: Ints  # [m] number of a series that the row belongs to
+    at_ms: Ints  # [rows] time of the prediction
+    watermark_ms: Ints  # [rows] of the row's model, these rows included
+    _steps: dict[int, Groups] = field(default_factory=dict)
+
+    @cached_property
+    def versions(self) -> Runs:
+        """The rows [rows] by version."""
+        return Runs(self.version)
+
+    @cached_property
+    def every(self) -> Runs:
+        """The rows [m] by series."""
+        return self.versions if self.series is self.version else Runs(self.series)
+
+    def groups(self, step_ms: int) -> Groups:
+        """Return the rows [m] by series and time step."""
+        if step_ms not in self._steps:
+            columns = self.at_ms[self.row], self.watermark_ms[self.row]
+            self._steps[step_ms] = grouped(self.series, *columns, step_ms)
+        return self._steps[step_ms]
+
+    def only(self, rows: NDArray[np.bool_]) -> tuple[Ints, Runs]:
+        """Return which of the m [k] are of these rows [rows], and the runs of their series."""
+        chosen = np.flatnonzero(rows[self.row])
+        return chosen, self.every if len(chosen) == len(self.row) else self.every.take(chosen)
+
+    def within(self, rows: Ints) -> tuple[Expansion, Ints]:
+        """Return what belongs to rows at these places [n], and the place of each among them [k]."""
+        if len(rows) == len(self.model):
+            return self, self.row
+        place = np.full(len(self.model), -1)
+        place[rows] = np.arange(len(rows))
+        kept = place[self.row] >= 0
+        part = replace(self, row=self.row[kept], series=self.series[kept], _steps={})
+        return part, place[part.row]
 
 
 class Columns:
@@ -150,15 +187,17 @@ class Roster:
         first, place = distinct(version * len(block.segments) + rows.segments)
         kinds = self._kinds_of(block, rows, first)
         model, own = self._kind_columns[kinds, :2].T[:, place]
-        self._advance(model, rows.predicted_at_ms)
+        np.maximum.at(self.columns.watermark_ms, model, rows.predicted_at_ms)
+        when = rows.predicted_at_ms, self.columns.watermark_ms[model]
         sizes = self._kind_columns[kinds, 2]
         if (sizes == 1).all():
-            return Expansion(model, own, np.arange(len(place)), own)
+            return Expansion(model, own, np.arange(len(place)), own, *when)
         count = sizes[place]
         row_index = np.repeat(np.arange(len(place)), count)
         within = np.arange(len(row_index)) - np.repeat(np.cumsum(count) - count, count)
         flat = np.array(list(chain.from_iterable([self._kinds[kind] for kind in kinds.tolist()])), np.int64)
-        return Expansion(model, own, row_index, flat[(np.cumsum(sizes) - sizes)[place][row_index] + within])
+        series = flat[(np.cumsum(sizes) - sizes)[place][row_index] + within]
+        return Expansion(model, own, row_index, series, *when)
 
     def watermarks(self, model: Ints) -> Ints:
         """Return the watermark in ms of each model number [n]."""
@@ -263,6 +302,3 @@ class Roster:
             self.columns.model[number] = model
             self.of_version.setdefault(key[:2], []).append(number)
         return number
-
-    def _advance(self, model: Ints, at_ms: Ints) -> None:
-        np.maximum.at(self.columns.watermark_ms, model, at_ms)
