@@ -16,8 +16,9 @@ from tidegauge.drift.feature_shift import FeatureShift
 from tidegauge.drift.separation_shift import SeparationShift, SeparationTerms
 from tidegauge.monitor.cohorts import MOST_WAITING, Cohorts
 from tidegauge.monitor.delays import Delays
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.first_labels import FirstLabels
-from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster
 
 ROWS = 4_000  # one batch of the join
 REPEATS = 20

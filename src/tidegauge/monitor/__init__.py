@@ -7,7 +7,7 @@ event time only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -112,7 +112,7 @@ class Monitor:
         self._estimates.advance()
         every = np.concatenate(touched)
         series = every[distinct(every)[0]]
-        self._note_changed(series.tolist())
+        self._note_changed(series)
         return self._watch.evaluate(series)
 
     def control(self, request: Control) -> list[Alert]:
@@ -229,7 +229,7 @@ class Monitor:
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
-        self._note_changed(list(range(len(self._roster.series))))  # Redis may have lost it
+        self._note_changed(range(len(self._roster.series)))  # Redis may have lost it
         self._hours.restore(state["hours"])
 
     def _set_baseline(self, request: Control, every: list[int]) -> None:
@@ -305,9 +305,10 @@ class Monitor:
             if baseline := baseline | report.moving_fields(self._judges.moving_baselines(series)):
                 writes[keys.baseline_key(key.model_id, key.version)] = baseline
 
-    def _note_changed(self, every: list[int]) -> None:
-        self._changed.update(dict.fromkeys(every))
-        self._unread.update(dict.fromkeys(one for one in every if self._roster.series[one].segment is None))
+    def _note_changed(self, every: Sequence[int] | Ints) -> None:
+        series = np.asarray(every, np.int64)
+        self._changed.update(dict.fromkeys(series.tolist()))
+        self._unread.update(dict.fromkeys(series[self._roster.columns.whole[series]].tolist()))
 
     def _metrics(self, told: list[int]) -> list[dict[str, str]]:
         """Return the metrics of some series, as far as possible of all at once."""

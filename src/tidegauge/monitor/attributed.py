@@ -15,8 +15,9 @@ import numpy as np
 
 from tidegauge.block import Block, Floats, Ints
 from tidegauge.config import Settings
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.kept import KeptRows
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import Shift
 from tidegauge.windows import RingTable, Runs, grown
 

@@ -20,12 +20,13 @@ from tidegauge.estimate import classification, track
 from tidegauge.estimate.calibration import Calibration, blend, finer, monotone, monotones
 from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.value import Value, normal_quantile
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.featured import Featured
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
-from tidegauge.monitor.roster import OTHER, Expansion, Roster
+from tidegauge.monitor.roster import OTHER, Roster
 from tidegauge.monitor.scored import OTHERS, OWN, SCORE, Scored, scored
-from tidegauge.windows import PaneTable, distinct, grouped, grown, summed
+from tidegauge.windows import PaneTable, grouped, grown, summed
 
 COHORT = "1h"  # the window under which the estimator's own error stands
 _ROWS = ("accuracy", "mae")  # one of them counts every outcome
@@ -64,7 +65,7 @@ class Estimates:
         self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
         self._oldest: Ints = np.zeros(0, np.int64)  # by version's series: of these hours, or _NO_HOUR
         self._noted: Ints = np.zeros(0, np.int64)  # by version's series: one of these hours, or _NO_HOUR
-        self._touched: list[Ints] = []  # versions with predictions since `advance`
+        self._touched: list[Ints] = []  # versions with predictions since `advance`, each once a block
         self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
         self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
 
@@ -258,9 +259,8 @@ class Estimates:
         """Return which versions with new predictions have an hour that is over, and the hour they are in."""
         if not self._touched:
             return []
-        every = np.concatenate(self._touched)
+        series = self._touched[0] if len(self._touched) == 1 else np.unique(np.concatenate(self._touched))
         self._touched.clear()
-        series = every[distinct(every)[0]]
         now = self._roster.watermarks(self._roster.columns.model[series]) // HISTORY_PANE_MS
         past = np.flatnonzero(self._oldest[series] < now)
         return list(zip(series[past].tolist(), now[past].tolist(), strict=True))

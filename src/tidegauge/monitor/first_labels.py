@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.block import Floats, Ints, OutcomeRows
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import Expansion
 from tidegauge.windows import Runs
 
 Hashes = NDArray[np.uint64]

@@ -19,9 +19,10 @@ from tidegauge.metrics.columns import Columns, beside, of_rows, undefined
 from tidegauge.metrics.order import ORDER, exact_order
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import moving
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
-from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster
 from tidegauge.monitor.spoken import spoken
 from tidegauge.windows import Runs, grown, summed
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows, PredictionRows
 from tidegauge.config import Settings
-from tidegauge.windows import Groups, Runs, distinct, grouped, grown
+from tidegauge.monitor.expansion import Expansion
+from tidegauge.windows import distinct, grown
 
 OTHER = "(other)"  # the segment values past limits.segment_values, watched together
 
@@ -67,56 +67,12 @@ def task_of(classes: list[str]) -> str:
     return "binary" if len(classes) <= 2 else "multiclass"
 
 
-@dataclass(frozen=True)
-class Expansion:
-    """The rows of a block, each once for every series it belongs to; what many ask of them is found once."""
-
-    model: Ints  # [rows] number of the row's model
-    version: Ints  # [rows] number of the series of the row's version
-    row: Ints  # [m] index of a row
-    series: Ints  # [m] number of a series that the row belongs to
-    at_ms: Ints  # [rows] time of the prediction
-    watermark_ms: Ints  # [rows] of the row's model, these rows included
-    _steps: dict[int, Groups] = field(default_factory=dict)
-
-    @cached_property
-    def versions(self) -> Runs:
-        """The rows [rows] by version."""
-        return Runs(self.version)
-
-    @cached_property
-    def every(self) -> Runs:
-        """The rows [m] by series."""
-        return self.versions if self.series is self.version else Runs(self.series)
-
-    def groups(self, step_ms: int) -> Groups:
-        """Return the rows [m] by series and time step."""
-        if step_ms not in self._steps:
-            columns = self.at_ms[self.row], self.watermark_ms[self.row]
-            self._steps[step_ms] = grouped(self.series, *columns, step_ms)
-        return self._steps[step_ms]
-
-    def only(self, rows: NDArray[np.bool_]) -> tuple[Ints, Runs]:
-        """Return which of the m [k] are of these rows [rows], and the runs of their series."""
-        chosen = np.flatnonzero(rows[self.row])
-        return chosen, self.every if len(chosen) == len(self.row) else self.every.take(chosen)
-
-    def within(self, rows: Ints) -> tuple[Expansion, Ints]:
-        """Return what belongs to rows at these places [n], and the place of each among them [k]."""
-        if len(rows) == len(self.model):
-            return self, self.row
-        place = np.full(len(self.model), -1)
-        place[rows] = np.arange(len(rows))
-        kept = place[self.row] >= 0
-        part = replace(self, row=self.row[kept], series=self.series[kept], _steps={})
-        return part, place[part.row]
-
-
 class Columns:
-    """What blocks need to know of all models at once, by model number; and the model of each series."""
+    """What blocks need to know of all models at once, by model number; and of all series."""
 
     def __init__(self) -> None:
         self.model: Ints = np.zeros(0, np.int64)  # by series
+        self.whole: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: it is a version's own
         self.watermark_ms: Ints = np.zeros(0, np.int64)
         self.shape: Ints = np.zeros(0, np.int64)  # RANKING, UNDECIDED, REGRESSION, or how many classes
         self.positive: Ints = np.zeros(0, np.int64)  # code of the positive class of two
@@ -300,5 +256,7 @@ class Roster:
             self.series_model.append(model)
             self.columns.model = grown(self.columns.model, len(self.series), 0)
             self.columns.model[number] = model
+            self.columns.whole = grown(self.columns.whole, len(self.series), 0)
+            self.columns.whole[number] = key.segment is None
             self.of_version.setdefault(key[:2], []).append(number)
         return number

@@ -23,8 +23,9 @@ from tidegauge.drift.measures import Measures
 from tidegauge.drift.multivariate import Multivariate
 from tidegauge.drift.sample import prediction_matrix
 from tidegauge.monitor.binned import NEVER, Binned
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.lists import leading
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.waiting import Queue, Waiting
 from tidegauge.policy.rules import PairsShifted, Shifted
 from tidegauge.windows import Runs, grown

@@ -15,8 +15,9 @@ from tidegauge.metrics.distribution import Distribution
 from tidegauge.metrics.moments import Moments
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.catalogues import Catalogues
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import REGRESSION, Expansion, Roster
+from tidegauge.monitor.roster import REGRESSION, Roster
 from tidegauge.windows import Groups, PaneTable, summed
 
 PREDICTIONS, OUTCOMES, BUSINESS_VALUE = range(3)  # cells of a count table
