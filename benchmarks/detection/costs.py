@@ -16,8 +16,9 @@ from tidegauge.drift.feature_shift import FeatureShift
 from tidegauge.drift.separation_shift import SeparationShift, SeparationTerms
 from tidegauge.monitor.cohorts import MOST_WAITING, Cohorts
 from tidegauge.monitor.delays import Delays
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.first_labels import FirstLabels
-from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster
 
 ROWS = 4_000  # one batch of the join
 REPEATS = 20
@@ -72,7 +73,7 @@ def label_delay_ns() -> float:
     settings = Settings(drift=Drift(label_delay="e_sr", label_age_seconds=600))  # a prediction a second
     delays, second = Delays(settings, _roster(settings)), 0
     one = np.zeros(ROWS, np.int64)
-    expansion = Expansion(one, one, np.arange(ROWS), one)
+    expansion = Expansion(one, one, np.arange(ROWS), one, one, one)
 
     def observe() -> None:
         nonlocal second

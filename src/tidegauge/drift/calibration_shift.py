@@ -213,8 +213,6 @@ def _earned(came: Floats, mean: Floats, more: Floats, known: NDArray[np.bool_]) 
 
 def _folded(rows: Floats, fold: np.ufunc) -> Floats:
     """Return rows [m, steps * BLOCK] folded by steps [m, steps], in one order however many there are."""
-    blocks = rows.reshape(len(rows), -1, BLOCK)
-    found = blocks[..., 0].copy()
-    for place in range(1, BLOCK):
-        fold(found, blocks[..., place], out=found)
-    return found
+    by_place = np.ascontiguousarray(rows.reshape(-1, BLOCK).T)
+    found: Floats = fold.reduce(by_place, axis=0)  # across rows of memory: place by place
+    return found.reshape(len(rows), -1)

@@ -228,8 +228,5 @@ class ErrorShift:
 
 def _totals(blocks: Floats) -> list[float]:
     """Return the sums of blocks, added in one order however many there are."""
-    total = blocks[:, 0].copy()
-    for place in range(1, BLOCK):
-        total += blocks[:, place]
-    summed: list[float] = total.tolist()
+    summed: list[float] = np.add.accumulate(blocks, axis=1)[:, -1].tolist()
     return summed

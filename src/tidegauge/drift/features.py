@@ -133,8 +133,10 @@ def _place(columns: Floats, edges: Floats) -> NDArray[np.int32]:
     reached = np.empty((rows, columns.shape[1]), np.bool_)
     for start in range(0, len(columns), rows):
         part = slice(start, start + rows)
-        hit = reached[: len(columns[part])]
-        for edge in edges[part].T:
-            np.greater_equal(columns[part], edge[:, None], out=hit)
-            np.add(places[part], hit.view(np.uint8), out=places[part])
+        values, counts = columns[part], places[part]
+        hit = reached[: len(values)]
+        hits = hit.view(np.uint8)
+        for edge in edges[part].T[:, :, None]:
+            np.greater_equal(values, edge, out=hit)
+            np.add(counts, hits, out=counts)
     return places.astype(np.int32)

@@ -233,14 +233,10 @@ def side_by_side(rows: Rows, steps: Steps) -> Floats:
 
 def step_earnings(beside: Floats, reference: Separation) -> Floats:
     """Return what bets earn [steps, bets] on `side_by_side` [steps, CLASS, CLASS]: the mean of rotations."""
-    stakes = np.array(reference.stakes)
-    total = np.zeros((len(beside), len(stakes)))
-    for turn in range(CLASS):
-        earned = np.ones_like(total)
-        for place in range(CLASS):
-            value = beside[:, place, (place + turn) % CLASS, None]
-            earned *= 1 + stakes * (value - reference.low)
-        total += earned
+    place, turn = np.arange(CLASS)[:, None], np.arange(CLASS)
+    value = beside.transpose(1, 2, 0)[place, (place + turn) % CLASS, :, None]  # [pairs, rotations, steps, 1]
+    earned = 1 + np.array(reference.stakes) * (value - reference.low)
+    total: Floats = earned.prod(axis=0).sum(axis=0)
     return np.power(total / CLASS, 1 / reference.inflation)
 
 

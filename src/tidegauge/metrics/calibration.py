@@ -11,22 +11,31 @@ from tidegauge.metrics.value import UNIT
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
+Part = tuple[Codes, list[Floats]]  # cells [k, n], and what each of the k adds [n]
 
 
-def calibration_cells(
-    claim: Floats, came: NDArray[np.bool_], weight: Floats, bins: int, first: int
-) -> list[tuple[Codes, Floats]]:
-    """Return the columns of [4, bins] cells from `first`: sum w, w*claim, w*came, w*(claim - came)^2.
+def spaced(cell: Codes, first: int, step: int, count: int) -> Codes:
+    """Return cells [count, n] that lie `step` apart, from `first` on.
+
+    >>> spaced(np.array([0, 1], np.int32), 100, 5, 2).tolist()
+    [[100, 101], [105, 106]]
+    """
+    found: Codes = cell + np.arange(first, first + count * step, step, dtype=np.int32)[:, None]
+    return found
+
+
+def calibration_cells(claim: Floats, came: NDArray[np.bool_], weight: Floats, bins: int, first: int) -> Part:
+    """Return the part of [4, bins] cells from `first`: sum w, w*claim, w*came, w*(claim - came)^2.
 
     Bin b holds claims of [b / bins, (b + 1) / bins), the last one also 1.
 
-    >>> columns = calibration_cells(np.array([0.9]), np.array([True]), np.ones(1), 5, 100)
-    >>> [cell.tolist() for cell, _ in columns]
-    [[104], [109], [114], [119]]
+    >>> cells, _ = calibration_cells(np.array([0.9]), np.array([True]), np.ones(1), 5, 100)
+    >>> cells.T.tolist()
+    [[104, 109, 114, 119]]
     """
-    cell = np.minimum((claim * bins).astype(np.int32), np.int32(bins - 1)) + np.int32(first)
-    amounts = (weight, weight * claim, weight * came, weight * (claim - came) ** 2)
-    return [(cell + np.int32(i * bins), amount) for i, amount in enumerate(amounts)]
+    cell = np.minimum((claim * bins).astype(np.int32), np.int32(bins - 1))
+    amounts = [weight, weight * claim, weight * came, weight * (claim - came) ** 2]
+    return spaced(cell, first, bins, 4), amounts
 
 
 def expected_error(bins: Floats, weight: Floats, n_eff: Floats, z: float) -> tuple[Floats, Floats, Floats]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tidegauge.metrics import columns as of
 from tidegauge.metrics import confusion as matrix
 from tidegauge.metrics import scores
-from tidegauge.metrics.calibration import calibration_cells, expected_error
+from tidegauge.metrics.calibration import Part, calibration_cells, expected_error, spaced
 from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.confusion import Confusion
 from tidegauge.metrics.order import ORDER, Areas, averaged, delong_error
@@ -98,32 +98,29 @@ class Classification:
         >>> family.confusion(vector).tolist()
         [[0, 0], [0, 1]]
         """
-        columns = self._confusion_columns(predicted, actual, weight)
-        scored = ~reduce(np.logical_and, np.isnan(proba).T)  # by columns: ten times all(axis=1)
+        parts = [self._confusion_part(predicted, actual, weight)]
+        missing = np.isnan(proba)
+        scored = ~reduce(np.logical_and, missing.T)  # by columns: ten times all(axis=1)
         if scored.any():
-            chosen = np.clip(np.nan_to_num(proba), 0.0, 1.0)
-            columns += self._score_columns(actual, chosen, weight * scored, scored)
-        index, amount = zip(*columns, strict=True)
-        return np.stack(index).T, np.stack(amount).T
+            chosen = np.clip(np.where(missing, 0.0, proba), 0.0, 1.0)
+            parts += self._score_parts(actual, chosen, weight * scored, scored)
+        index = np.concatenate([cells for cells, _ in parts])
+        return index.T, np.stack([amount for _, amounts in parts for amount in amounts]).T
 
-    def _confusion_columns(
-        self, predicted: Codes, actual: Codes, weight: Floats
-    ) -> list[tuple[Codes, Floats]]:
-        rows = np.ones(len(weight))
-        amounts = (rows, weight, weight * weight)
+    def _confusion_part(self, predicted: Codes, actual: Codes, weight: Floats) -> Part:
+        amounts = [np.ones(len(weight)), weight, weight * weight]
         if self.classes <= MATRIX_CLASSES:
-            cell = actual * np.int32(self.classes) + predicted
-            return [(cell + np.int32(i * self._confused), amounts[i]) for i in range(3)]
-        places = (actual, actual + np.int32(self.classes), predicted + np.int32(2 * self.classes))
-        return [
-            (place + np.int32(i * self._confused), amounts[i] * (predicted == actual if k == 0 else 1))
-            for i in range(3)
-            for k, place in enumerate(places)
-        ]
+            return spaced(actual * np.int32(self.classes) + predicted, 0, self._confused, 3), amounts
+        places = np.stack((actual, actual + np.int32(self.classes), predicted + np.int32(2 * self.classes)))
+        hit = predicted == actual
+        return (
+            np.concatenate([places + np.int32(i * self._confused) for i in range(3)]),
+            [each for amount in amounts for each in (amount * hit, amount, amount)],
+        )
 
-    def _score_columns(
+    def _score_parts(
         self, actual: Codes, proba: Floats, weight: Floats, scored: NDArray[np.bool_]
-    ) -> list[tuple[Codes, Floats]]:
+    ) -> list[Part]:
         _, counted, losses, _, histogram = self.parts
         row = np.arange(len(actual))
         of_actual = proba[row, actual]
@@ -131,22 +128,22 @@ class Classification:
         miss[row, actual] -= 1.0
         brier = np.einsum("nk,nk->n", miss, miss) / (2 if self.classes == 2 else 1)
         loss = -np.log(np.clip(of_actual, _SMALLEST, 1 - _SMALLEST))
-        cells = [actual + np.int32(counted.start + i * self.classes) for i in range(3)]
-        cells += [np.full(len(actual), losses.start + i, np.int32) for i in range(_LOSS_CELLS)]
-        amounts = [scored.astype(np.float64), weight, weight * weight]
-        amounts += [weight * loss, weight * loss**2, weight * brier, weight * brier**2]
-        columns = list(zip(cells, amounts, strict=True))
-        columns += self._calibration_columns(actual, proba, weight)
+        parts = [
+            (spaced(actual, counted.start, self.classes, 3), [scored * 1.0, weight, weight * weight]),
+            (
+                spaced(np.zeros_like(actual), losses.start, 1, _LOSS_CELLS),
+                [weight * loss, weight * loss**2, weight * brier, weight * brier**2],
+            ),
+            self._calibration_part(actual, proba, weight),
+        ]
         for k in range(self.histograms):
             code = 1 if self.classes == 2 else k
             side = np.int32(histogram.start) + (actual == code) * np.int32(self.score_bins)
             place = scores.bin_of(proba[:, code], self.score_bins) + np.int32(2 * k * self.score_bins)
-            columns.append((side + place, weight))
-        return columns
+            parts.append(((side + place)[None], [weight]))
+        return parts
 
-    def _calibration_columns(
-        self, actual: Codes, proba: Floats, weight: Floats
-    ) -> list[tuple[Codes, Floats]]:
+    def _calibration_part(self, actual: Codes, proba: Floats, weight: Floats) -> Part:
         if self.classes == 2:
             claim, came = proba[:, 1], actual == 1
         else:

@@ -7,7 +7,7 @@ event time only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -28,11 +28,12 @@ from tidegauge.monitor.cohorts import Cohorts
 from tidegauge.monitor.delays import Delays
 from tidegauge.monitor.estimates import Estimates
 from tidegauge.monitor.first_labels import first_labels
+from tidegauge.monitor.hours import Hours
 from tidegauge.monitor.judges import Judges
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
 from tidegauge.monitor.report import Report, Writes
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import Shift
 from tidegauge.monitor.signs import Signs
 from tidegauge.monitor.standards import Standards
@@ -41,7 +42,7 @@ from tidegauge.monitor.tasks import Tasks
 from tidegauge.monitor.traffic import Traffic
 from tidegauge.monitor.watch import Watch, check
 from tidegauge.records import Alert, Control
-from tidegauge.windows import RecentTable, distinct, grouped
+from tidegauge.windows import RecentTable, Runs, distinct
 
 STATE_VERSION = 2
 _AT_ONCE = 64  # series told together
@@ -77,7 +78,7 @@ class Monitor:
         self._recent = RecentTable(settings.monitor.recent_outcomes)
         self._changed: dict[int, None] = {}  # series to report, in the order in which they changed
         self._unread: dict[int, None] = {}  # versions of which drift, estimates and baseline are to be told
-        self._hours: dict[int, set[int]] = {}  # of a version's series: hours with new outcomes
+        self._hours = Hours()  # with new outcomes, by version's series
 
     def observe(self, block: Block) -> list[Alert]:
         """Count the observations of a block that were not counted before; return the alerts due."""
@@ -91,7 +92,7 @@ class Monitor:
             self._estimates.predictions(block, expansion)
             self._carriers.rows.predictions(block, expansion)
             self._delays.predictions(block.predictions.predicted_at_ms, expansion)
-            touched.append(expansion.series)
+            touched.append(expansion.every.series)
         for ready in self._tasks.release(block):
             expansion = self._roster.expand(ready, ready.outcomes)
             errors = self._quality.observe(ready, expansion)
@@ -99,18 +100,19 @@ class Monitor:
             self._estimates.outcomes(ready, expansion)
             losses = proxies.watched(self._settings, self._roster, ready.outcomes, errors)
             self._carriers.rows.outcomes(ready, expansion, losses)
-            first = first_labels(ready.outcomes, expansion, errors, losses)
+            first, arrived = first_labels(ready.outcomes, expansion, errors, losses)
             self._delays.outcomes(first, expansion)
             told = self._cohorts.observe(first)
-            self._calibrated.observe(told)
-            self._watch.observe(first.series, told)
-            self._note_hours(expansion, ready.outcomes.predicted_at_ms)
-            touched += (expansion.series,) if told is first else (expansion.series, told.series)
+            runs = arrived if told is first else Runs(told.series)
+            self._calibrated.observe(told, runs)
+            self._watch.observe(arrived, told, runs)
+            self._hours.add(expansion.version, expansion.at_ms // HISTORY_PANE_MS)
+            touched += expansion.every.series, runs.series
         self._delays.advance()
         self._estimates.advance()
         every = np.concatenate(touched)
         series = every[distinct(every)[0]]
-        self._note_changed(series.tolist())
+        self._note_changed(series)
         return self._watch.evaluate(series)
 
     def control(self, request: Control) -> list[Alert]:
@@ -189,7 +191,7 @@ class Monitor:
             "watch": self._watch.state(),
             "applied": [[*source, offset] for source, offset in self._applied.items()],
             "recent": self._recent.state(),
-            "hours": sorted((series, hour) for series, hours in self._hours.items() for hour in hours),
+            "hours": self._hours.state(),
         }
 
     def restore(self, state: Any) -> None:
@@ -227,9 +229,8 @@ class Monitor:
         self._watch.restore(state["watch"])
         self._applied = {(topic, partition): offset for topic, partition, offset in state["applied"]}
         self._recent.restore(state["recent"])
-        self._note_changed(list(range(len(self._roster.series))))  # Redis may have lost it
-        for series, hour in state["hours"]:
-            self._hours.setdefault(series, set()).add(hour)
+        self._note_changed(range(len(self._roster.series)))  # Redis may have lost it
+        self._hours.restore(state["hours"])
 
     def _set_baseline(self, request: Control, every: list[int]) -> None:
         """Measure a version against what a request says; raises Rejected for a file that does not fit."""
@@ -261,29 +262,26 @@ class Monitor:
         """
         last = np.array([self._applied.get(source, -1) for source in block.sources], np.int64)
         for rows in (block.predictions, block.outcomes):
-            for code in np.unique(rows.source).tolist():
-                source, newest = block.sources[code], int(rows.offset[rows.source == code].max())
-                self._applied[source] = max(newest, self._applied.get(source, -1))
+            newest = np.full(len(last), -1)
+            np.maximum.at(newest, rows.source, rows.offset)
+            for source, offset in zip(block.sources, newest.tolist(), strict=True):
+                if offset >= 0:
+                    self._applied[source] = max(offset, self._applied.get(source, -1))
         fresh = block.outcomes.offset > last[block.outcomes.source]
-        said = statements(block)
-        outcomes = block.outcomes
-        if outcomes.again.any():
-            fresh, given_back = unsaid(outcomes, said, fresh, Counted(self._recent))
-            fresh |= given_back
-            sign = np.where(given_back, 1, outcomes.sign).astype(outcomes.sign.dtype)
-            outcomes = replace(outcomes, sign=sign)
-            block = replace(block, outcomes=outcomes)
-        self._recent.add(
-            outcomes.id_hash[fresh], said[fresh], outcomes.labelled_at_ms[fresh], outcomes.sign[fresh]
-        )
+        if block.outcomes.again.any():
+            block, fresh = self._untold(block, fresh)
         new = block.predictions.offset > last[block.predictions.source]
-        return block.select(_places(new), _places(fresh))
+        block = block.select(_places(new), _places(fresh))
+        outcomes = block.outcomes
+        self._recent.add(outcomes.id_hash, statements(block), outcomes.labelled_at_ms, outcomes.sign)
+        return block
 
-    def _note_hours(self, expansion: Expansion, at_ms: Ints) -> None:
-        groups = grouped(expansion.version, at_ms, at_ms, HISTORY_PANE_MS)
-        hours = groups.at_ms // HISTORY_PANE_MS
-        for series, hour in zip(groups.series.tolist(), hours.tolist(), strict=True):
-            self._hours.setdefault(series, set()).add(hour)
+    def _untold(self, block: Block, fresh: NDArray[np.bool_]) -> tuple[Block, NDArray[np.bool_]]:
+        """Return which outcomes to count, where some come again, with the signs that count."""
+        outcomes = block.outcomes
+        fresh, given_back = unsaid(outcomes, statements(block), fresh, Counted(self._recent))
+        sign = np.where(given_back, 1, outcomes.sign).astype(outcomes.sign.dtype)
+        return replace(block, outcomes=replace(outcomes, sign=sign)), fresh | given_back
 
     def _tell(self, writes: Writes, told: list[int]) -> None:
         """Add the hashes of some series."""
@@ -307,9 +305,10 @@ class Monitor:
             if baseline := baseline | report.moving_fields(self._judges.moving_baselines(series)):
                 writes[keys.baseline_key(key.model_id, key.version)] = baseline
 
-    def _note_changed(self, every: list[int]) -> None:
-        self._changed.update(dict.fromkeys(every))
-        self._unread.update(dict.fromkeys(one for one in every if self._roster.series[one].segment is None))
+    def _note_changed(self, every: Sequence[int] | Ints) -> None:
+        series = np.asarray(every, np.int64)
+        self._changed.update(dict.fromkeys(series.tolist()))
+        self._unread.update(dict.fromkeys(series[self._roster.columns.whole[series]].tolist()))
 
     def _metrics(self, told: list[int]) -> list[dict[str, str]]:
         """Return the metrics of some series, as far as possible of all at once."""
@@ -357,7 +356,7 @@ class Monitor:
 
     def _add_history(self, writes: Writes, versions: list[int]) -> None:
         """Add the hours of some versions that had new outcomes."""
-        new = [(one, hour) for one in versions for hour in sorted(self._hours.pop(one, ()))]
+        new = [(one, hour) for one in versions for hour in self._hours.take(one)]
         hours = [(one, hour * HISTORY_PANE_MS) for one, hour in new]
         series, at_ms = np.array(hours, np.int64).reshape(-1, 2).T
         for places, columns in self._quality.histories(series, at_ms, report.HISTORY_METRICS):

@@ -15,8 +15,9 @@ import numpy as np
 
 from tidegauge.block import Block, Floats, Ints
 from tidegauge.config import Settings
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.kept import KeptRows
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.shift import Shift
 from tidegauge.windows import RingTable, Runs, grown
 
@@ -74,9 +75,11 @@ class Attributed:
     def outcomes(self, block: Block, expansion: Expansion, loss: Floats) -> None:
         """Take the outcome rows of a block with their losses [rows], NaN for none; corrections replace."""
         self._meet()
+        if self._settings.drift.attribution == "none" or not (self._with_features or self._fields.any()):
+            return
         rows, version = block.outcomes, expansion.version
         told = np.isfinite(loss) & (rows.sign > 0)
-        if self._settings.drift.attribution == "none" or not told.any():
+        if not told.any():
             return
         segments = self._segment_codes(expansion, len(version))
         if not self._with_features:

@@ -74,15 +74,16 @@ class Calibrated:
         }
         self._kept: dict[About, dict[int, _Kept]] = {about: {} for about, by in asked.items() if by != "none"}
 
-    def observe(self, told: FirstLabels) -> None:
-        """Show first labels to the detectors of their versions."""
+    def observe(self, told: FirstLabels, runs: Runs) -> None:
+        """Show first labels, of which `runs` are known, to the detectors of their versions."""
         if not self._kept:
             return
-        known = np.isfinite(told.scored).all(axis=1)
-        series, scored = told.series[known], told.scored[known]
-        if not len(series):
+        known, scored = np.isfinite(told.scored).all(axis=1), told.scored
+        if not known.all():
+            runs, scored = runs.take(np.flatnonzero(known)), scored[known]
+        if not len(scored):
             return
-        for number, rows in self._rows.offer(Runs(series), scored):
+        for number, rows in self._rows.offer(runs, scored):
             self._take(number, rows)
 
     def settle(self, series: int) -> None:

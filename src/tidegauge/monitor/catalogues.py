@@ -12,8 +12,9 @@ from tidegauge.config import Settings, duration_ms
 from tidegauge.metrics.catalogue import Catalogue
 from tidegauge.metrics.ranking import ranks
 from tidegauge.metrics.value import Value
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.lists import flat
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.windows import PaneTable, grouped, summed
 
 _ANY_STEP_MS = 1_000  # where there are no windows

@@ -19,8 +19,9 @@ from tidegauge.config import Settings
 from tidegauge.drift import budget
 from tidegauge.drift.label_delay import DelayTerms, LabelDelay
 from tidegauge.errors import SnapshotError
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.first_labels import FirstLabels
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.windows import Backlog, Runs, grown
 
 _HELD = 64  # rows; a version is looked at when it has so many

@@ -20,12 +20,13 @@ from tidegauge.estimate import classification, track
 from tidegauge.estimate.calibration import Calibration, blend, finer, monotone, monotones
 from tidegauge.metrics.columns import Columns
 from tidegauge.metrics.value import Value, normal_quantile
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.featured import Featured
 from tidegauge.monitor.ledger import HISTORY_PANE_MS
 from tidegauge.monitor.quality import Quality
-from tidegauge.monitor.roster import OTHER, Expansion, Roster
+from tidegauge.monitor.roster import OTHER, Roster
 from tidegauge.monitor.scored import OTHERS, OWN, SCORE, Scored, scored
-from tidegauge.windows import PaneTable, distinct, grouped, grown, summed
+from tidegauge.windows import PaneTable, grouped, grown, summed
 
 COHORT = "1h"  # the window under which the estimator's own error stands
 _ROWS = ("accuracy", "mae")  # one of them counts every outcome
@@ -64,7 +65,7 @@ class Estimates:
         self._open: dict[int, set[int]] = {}  # version's series -> hours without an estimate yet
         self._oldest: Ints = np.zeros(0, np.int64)  # by version's series: of these hours, or _NO_HOUR
         self._noted: Ints = np.zeros(0, np.int64)  # by version's series: one of these hours, or _NO_HOUR
-        self._touched: list[Ints] = []  # versions with predictions since `advance`
+        self._touched: list[Ints] = []  # versions with predictions since `advance`, each once a block
         self._said: dict[int, dict[int, Cohort]] = {}  # ... -> hour -> what was said of it
         self._judged: dict[int, list[dict[str, track.Judged]]] = {}  # ... -> the last cohorts
 
@@ -72,8 +73,7 @@ class Estimates:
         """Count the prediction rows of a block."""
         if not self._settings.enabled:
             return
-        rows = block.predictions
-        at_ms, watermark_ms = rows.predicted_at_ms, self._roster.watermarks(expansion.model)
+        rows, at_ms, watermark_ms = block.predictions, expansion.at_ms, expansion.watermark_ms
         for found in scored(block, rows, rows.number, rows.text, self._bins):
             row = found.row
             numbers = self._numbers(expansion.version[row], found)
@@ -82,16 +82,15 @@ class Estimates:
             for table in (*self._windows.values(), self._cohorts):
                 table.add_sums(groups, sums)
         self._featured.predictions(block, expansion)
-        self._open_hours(expansion.version, at_ms // HISTORY_PANE_MS)
+        self._open_hours(expansion, at_ms // HISTORY_PANE_MS)
 
     def outcomes(self, block: Block, expansion: Expansion) -> None:
         """Refresh the calibrations with the outcome rows of a block."""
         if not self._settings.enabled:
             return
         rows = block.outcomes
-        every, inverse = distinct(expansion.version)
-        versions = expansion.version[every]
-        self._reach(int(versions.max(initial=-1)) + 1)
+        versions, inverse = expansion.versions.series, expansion.versions.place
+        self._reach(expansion.versions.top)
         epoch = self._epochs(self._labelled[versions])[inverse]
         for found in scored(block, rows, rows.label_number, rows.label_text, self._bins):
             row = found.row
@@ -99,12 +98,10 @@ class Estimates:
             index = found.bin[:, None] + np.array([0, self._bins], np.int32)
             weight = rows.weight[row]
             amount = np.stack((weight, weight * weight), axis=1) * rows.sign[row, None]
-            first = epoch[row] < 0
-            zeros = np.zeros(int(first.sum()), np.int64)
-            self._reference.add(numbers[first], zeros, zeros, index[first], amount[first])
-            later = ~first
-            now = epoch[row][later]
-            self._live.add(numbers[later], now, now, index[later], amount[later])
+            for table, mine in ((self._reference, epoch[row] < 0), (self._live, epoch[row] >= 0)):
+                if mine.any():
+                    now = np.maximum(epoch[row][mine], 0)
+                    table.add(numbers[mine], now, now, index[mine], amount[mine])
         self._featured.outcomes(block, expansion)
         fresh = (rows.revision == 0) & (rows.sign > 0)
         self._labelled[versions] += np.bincount(inverse[fresh], minlength=len(versions))
@@ -245,11 +242,14 @@ class Estimates:
         kept = {"cohorts": self._cohorts, "reference": self._reference, "live": self._live}
         return kept | {f"window/{name}": table for name, table in self._windows.items()}
 
-    def _open_hours(self, version: Ints, hour: Ints) -> None:
+    def _open_hours(self, expansion: Expansion, hour: Ints) -> None:
         """Keep the hours of prediction rows [n] until they are over."""
-        self._reach(int(version.max(initial=-1)) + 1)
-        self._touched.append(version)
+        version = expansion.version
+        self._reach(expansion.versions.top)
+        self._touched.append(expansion.versions.series)
         new = np.flatnonzero(self._noted[version] != hour)
+        if not len(new):
+            return
         for key in np.unique(version[new] << _HOUR_BITS | hour[new]).tolist():
             self._open.setdefault(key >> _HOUR_BITS, set()).add(key & ((1 << _HOUR_BITS) - 1))
         np.minimum.at(self._oldest, version[new], hour[new])
@@ -259,9 +259,8 @@ class Estimates:
         """Return which versions with new predictions have an hour that is over, and the hour they are in."""
         if not self._touched:
             return []
-        every = np.concatenate(self._touched)
+        series = self._touched[0] if len(self._touched) == 1 else np.unique(np.concatenate(self._touched))
         self._touched.clear()
-        series = every[distinct(every)[0]]
         now = self._roster.watermarks(self._roster.columns.model[series]) // HISTORY_PANE_MS
         past = np.flatnonzero(self._oldest[series] < now)
         return list(zip(series[past].tolist(), now[past].tolist(), strict=True))
@@ -293,9 +292,12 @@ class Estimates:
             own = series[mine]
             column = self._columns.get(name, np.zeros(0, np.int64))
             column = self._columns[name] = grown(column, int(own.max(initial=-1)) + 1, -1)
-            for version in np.unique(own[column[own] < 0]).tolist():
-                column[version] = self._number(version, name)
-            numbers[mine] = column[own]
+            known = column[own]
+            if known.min(initial=0) < 0:
+                for version in np.unique(own[known < 0]).tolist():
+                    column[version] = self._number(version, name)
+                known = column[own]
+            numbers[mine] = known
         return numbers
 
     def _number(self, series: int, name: str) -> int:

@@ -12,8 +12,9 @@ from tidegauge.estimate.ridge import LOSSES, loss_targets, losses
 from tidegauge.estimate.weighted import Weighted, score_targets, weighted
 from tidegauge.metrics.scores import bin_of
 from tidegauge.metrics.value import Value
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.profiles import Histogram, Kind, Profile
-from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster
 from tidegauge.monitor.tasks import class_text
 
 MOST_PROFILES = 64  # versions of a partition: each costs a block some 0.2 ms, and memory its square of cells

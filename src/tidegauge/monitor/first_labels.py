@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.block import Floats, Ints, OutcomeRows
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import Expansion
+from tidegauge.windows import Runs
 
 Hashes = NDArray[np.uint64]
 
@@ -37,12 +38,14 @@ def joined(parts: Sequence[FirstLabels]) -> FirstLabels:
     return FirstLabels(*columns)
 
 
-def first_labels(rows: OutcomeRows, expansion: Expansion, errors: Errors, losses: Floats) -> FirstLabels:
-    """Return the first labels among outcome rows, with losses [rows]; corrections are none."""
-    first = np.flatnonzero(((rows.revision == 0) & (rows.sign > 0))[expansion.row])
+def first_labels(
+    rows: OutcomeRows, expansion: Expansion, errors: Errors, losses: Floats
+) -> tuple[FirstLabels, Runs]:
+    """Return the first labels among outcome rows, with losses [rows], and runs; corrections are none."""
+    first, runs = expansion.only((rows.revision == 0) & (rows.sign > 0))
     row, series = expansion.row[first], expansion.series[first]
     of_version = (series == expansion.version[row])[:, None]
-    return FirstLabels(
+    found = FirstLabels(
         series,
         rows.predicted_at_ms[row],
         rows.labelled_at_ms[row],
@@ -50,3 +53,4 @@ def first_labels(rows: OutcomeRows, expansion: Expansion, errors: Errors, losses
         losses[row],
         np.where(of_version, errors.scored[row], np.nan),
     )
+    return found, runs

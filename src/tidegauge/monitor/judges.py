@@ -108,8 +108,11 @@ class Judges:
         return [(rule, self._moving(series, rule)) for rule in rules if self.applies(rule, series)]
 
     def _by_rules(self, series: int, due: list[Rule]) -> Iterator[Judged]:
+        coverage: dict[str, float | None] = {}
         for rule, value in self._values(series, due):
-            found = judge(rule, value, self.baseline(series, rule), self._coverage(series, rule.window))
+            if rule.window not in coverage:
+                coverage[rule.window] = self._coverage(series, rule.window)
+            found = judge(rule, value, self.baseline(series, rule), coverage[rule.window])
             yield Judged(self._key(series, "rule", rule_name(rule), rule.metric), found, rule.consecutive)
 
     def _by_detectors(self, series: int) -> Iterator[Judged]:

@@ -19,11 +19,12 @@ from tidegauge.metrics.columns import Columns, beside, of_rows, undefined
 from tidegauge.metrics.order import ORDER, exact_order
 from tidegauge.metrics.value import Value
 from tidegauge.monitor import moving
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.ledger import FIRST_PROBABILITY, Ledger, Ledgers
 from tidegauge.monitor.numbers import Numbers
-from tidegauge.monitor.roster import Expansion, ModelState, Roster
+from tidegauge.monitor.roster import ModelState, Roster
 from tidegauge.monitor.spoken import spoken
-from tidegauge.windows import Runs, grouped, grown, summed
+from tidegauge.windows import Runs, grown, summed
 
 
 class Errors(NamedTuple):
@@ -71,7 +72,7 @@ class Quality:
             distance = np.abs(matrix[:, 0] - matrix[:, 1])
             error[mine] = distance > 0 if isinstance(ledger.family, Classification) else distance
             told[mine] = spoken(ledger.family, matrix, self._roster.columns.positive[model[mine]])
-            self._count(ledger, rows, expansion, mine, matrix)
+            self._count(ledger, rows, *expansion.within(mine), matrix)
         return Errors(expansion.series, expansion.row, error, told)
 
     def values(self, series: int, window: str, only: Collection[str] | None = None) -> dict[str, Value]:
@@ -166,38 +167,31 @@ class Quality:
         self._seen[seen[:, 0]] = seen[:, 1]
         self._ledgers.restore(state["tables"])
 
-    def _count(
-        self, ledger: Ledger, rows: OutcomeRows, expansion: Expansion, mine: Ints, matrix: Floats
-    ) -> None:
-        series, row, at = expansion.series, expansion.row, expansion.row
-        if len(mine) < len(rows.offset):
-            place = np.full(len(rows.offset), -1)
-            place[mine] = np.arange(len(mine))
-            kept = place[row] >= 0
-            series, row, at = series[kept], row[kept], place[row[kept]]
+    def _count(self, ledger: Ledger, rows: OutcomeRows, own: Expansion, at: Ints, matrix: Floats) -> None:
+        """Count rows of a ledger; `at` says where each of its `own` is in the matrix [n, columns]."""
+        series, row = own.series, own.row
         index, amount = ledger.cells(matrix)
         index, amount = _spread(index, at), _spread(amount, at) * rows.sign[row, None]
-        at_ms, watermark_ms = rows.predicted_at_ms[row], self._roster.watermarks(expansion.model[row])
-        groups = grouped(series, at_ms, watermark_ms, ledger.step_ms)
+        groups = own.groups(ledger.step_ms)
         sums = summed(groups, index, amount, ledger.family.width)
         for table in ledger.by_time:
             table.add_sums(groups, sums)
-        first = np.flatnonzero((rows.revision[row] == 0) & (rows.sign[row] > 0))
-        runs = Runs(series[first])
+        added = rows.sign > 0
+        first, runs = own.only(added & (rows.revision == 0))
         taken = first[self._baseline_room(runs)]
         if len(taken):
             zeros = np.zeros(len(taken), np.int64)
             ledger.baseline.add(series[taken], zeros, zeros, index[taken], amount[taken])
         for ring in ledger.rings.values():
             ring.append(series[first], rows.id_hash[row[first]], matrix[at[first]], runs)
-        corrected = np.flatnonzero((rows.revision[row] > 0) & (rows.sign[row] > 0))
+        corrected = own.only(added & (rows.revision > 0))[0].tolist() if len(first) < len(row) else ()
         for ring in ledger.rings.values():
-            for which in corrected.tolist():
+            for which in corrected:
                 ring.replace(int(series[which]), int(rows.id_hash[row[which]]), matrix[at[which]])
 
     def _baseline_room(self, runs: Runs) -> NDArray[np.bool_]:
         """Return which rows [n] still belong to the baselines of their series."""
-        self._seen = grown(self._seen, int(runs.series.max(initial=-1)) + 1, 0)
+        self._seen = grown(self._seen, runs.top, 0)
         before = self._seen[runs.series]
         self._seen[runs.series] += runs.sizes
         room: NDArray[np.bool_] = before[runs.place] + runs.rank < self._settings.baseline_outcomes

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tidegauge.block import Block, Floats, Ints, OutcomeRows, PredictionRows
 from tidegauge.config import Settings
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.windows import distinct, grown
 
 OTHER = "(other)"  # the segment values past limits.segment_values, watched together
@@ -66,20 +67,12 @@ def task_of(classes: list[str]) -> str:
     return "binary" if len(classes) <= 2 else "multiclass"
 
 
-class Expansion(NamedTuple):
-    """The rows of a block, each once for every series it belongs to."""
-
-    model: Ints  # [rows] number of the row's model
-    version: Ints  # [rows] number of the series of the row's version
-    row: Ints  # [m] index of a row
-    series: Ints  # [m] number of a series that the row belongs to
-
-
 class Columns:
-    """What blocks need to know of all models at once, by model number; and the model of each series."""
+    """What blocks need to know of all models at once, by model number; and of all series."""
 
     def __init__(self) -> None:
         self.model: Ints = np.zeros(0, np.int64)  # by series
+        self.whole: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: it is a version's own
         self.watermark_ms: Ints = np.zeros(0, np.int64)
         self.shape: Ints = np.zeros(0, np.int64)  # RANKING, UNDECIDED, REGRESSION, or how many classes
         self.positive: Ints = np.zeros(0, np.int64)  # code of the positive class of two
@@ -150,15 +143,17 @@ class Roster:
         first, place = distinct(version * len(block.segments) + rows.segments)
         kinds = self._kinds_of(block, rows, first)
         model, own = self._kind_columns[kinds, :2].T[:, place]
-        self._advance(model, rows.predicted_at_ms)
+        np.maximum.at(self.columns.watermark_ms, model, rows.predicted_at_ms)
+        when = rows.predicted_at_ms, self.columns.watermark_ms[model]
         sizes = self._kind_columns[kinds, 2]
         if (sizes == 1).all():
-            return Expansion(model, own, np.arange(len(place)), own)
+            return Expansion(model, own, np.arange(len(place)), own, *when)
         count = sizes[place]
         row_index = np.repeat(np.arange(len(place)), count)
         within = np.arange(len(row_index)) - np.repeat(np.cumsum(count) - count, count)
         flat = np.array(list(chain.from_iterable([self._kinds[kind] for kind in kinds.tolist()])), np.int64)
-        return Expansion(model, own, row_index, flat[(np.cumsum(sizes) - sizes)[place][row_index] + within])
+        series = flat[(np.cumsum(sizes) - sizes)[place][row_index] + within]
+        return Expansion(model, own, row_index, series, *when)
 
     def watermarks(self, model: Ints) -> Ints:
         """Return the watermark in ms of each model number [n]."""
@@ -261,8 +256,7 @@ class Roster:
             self.series_model.append(model)
             self.columns.model = grown(self.columns.model, len(self.series), 0)
             self.columns.model[number] = model
+            self.columns.whole = grown(self.columns.whole, len(self.series), 0)
+            self.columns.whole[number] = key.segment is None
             self.of_version.setdefault(key[:2], []).append(number)
         return number
-
-    def _advance(self, model: Ints, at_ms: Ints) -> None:
-        np.maximum.at(self.columns.watermark_ms, model, at_ms)

@@ -55,6 +55,9 @@ def scored(
 def _classes(block: Block, number: Floats, text: Codes) -> tuple[list[str], Ints]:
     """Return the names of the classes and the code [rows] of each row's."""
     is_text = text != NO_TEXT
+    if not is_text.any():
+        numbers, code = np.unique(number, return_inverse=True)
+        return list(map(class_text, numbers.tolist())), code
     numbers, of_number = np.unique(number[~is_text], return_inverse=True)
     texts, of_text = np.unique(text[is_text], return_inverse=True)
     every = [*map(class_text, numbers.tolist()), *(block.strings[code] for code in texts.tolist())]

@@ -23,8 +23,9 @@ from tidegauge.drift.measures import Measures
 from tidegauge.drift.multivariate import Multivariate
 from tidegauge.drift.sample import prediction_matrix
 from tidegauge.monitor.binned import NEVER, Binned
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.lists import leading
-from tidegauge.monitor.roster import Expansion, Roster
+from tidegauge.monitor.roster import Roster
 from tidegauge.monitor.waiting import Queue, Waiting
 from tidegauge.policy.rules import PairsShifted, Shifted
 from tidegauge.windows import Runs, grown
@@ -61,12 +62,13 @@ class Shift:
 
     def observe(self, block: Block, expansion: Expansion) -> None:
         """Count the features and predictions of the prediction rows of a block."""
-        rows, version, at_ms = block.predictions, expansion.version, block.predictions.predicted_at_ms
+        rows, runs, at_ms = block.predictions, expansion.versions, block.predictions.predicted_at_ms
         for layout, where, values in rows.features.groups():
             if layout.names:
-                self._observe(FEATURES, layout, version[where], values, at_ms[where], block.strings)
+                own = runs if len(where) == len(at_ms) else Runs(expansion.version[where])
+                self._observe(FEATURES, layout, own, values, at_ms[where], block.strings)
         values = np.stack((rows.score, rows.number, leading(rows.items, rows.text)), axis=1)
-        self._observe(PREDICTION, _PREDICTIONS, version, values, at_ms, block.strings)
+        self._observe(PREDICTION, _PREDICTIONS, runs, values, at_ms, block.strings)
 
     def adopt(self, series: int, file: BaselineFile) -> None:
         """Count a version's rows from now on in the bins of a file, as far as it has some."""
@@ -85,12 +87,13 @@ class Shift:
 
     def due(self, series: Ints) -> NDArray[np.bool_]:
         """Return of which series [n] a new pane has begun since they were last judged, and note it."""
-        self._judged = grown(self._judged, int(series.max(initial=-1)) + 1, 0)
+        size = int(series.max(initial=-1)) + 1
+        self._judged = grown(self._judged, size, 0)
         pane = self._roster.watermarks(self._roster.columns.model[series]) // self._pane_ms + 1
         known: NDArray[np.bool_] = np.zeros(len(series), np.bool_)
         frozen = known.copy()
         for queue in self._queues.values():
-            queue.reach(int(series.max(initial=-1)) + 1)
+            queue.reach(size)
             known |= queue.room[series] > 0
             frozen |= queue.room[series] == NEVER
         due: NDArray[np.bool_] = known & (self._judged[series] != pane)
@@ -202,12 +205,12 @@ class Shift:
         queue.room[new] = self._settings.reference_rows
 
     def _observe(
-        self, kind: str, layout: Layout, series: Ints, values: Floats, at_ms: Ints, strings: tuple[str, ...]
+        self, kind: str, layout: Layout, runs: Runs, values: Floats, at_ms: Ints, strings: tuple[str, ...]
     ) -> None:
-        """Take rows [n, names] of versions [n]: those of a version with many at once, the others wait."""
+        """Take rows [n, names] of versions: those of a version with many at once, the others wait."""
         self._clear(kind)
-        queue, runs = self._queues[kind], Runs(series)
-        queue.reach(int(runs.series.max()) + 1)
+        queue = self._queues[kind]
+        queue.reach(runs.top)
         waiting = self._waiting(queue, layout)
         fits = waiting.rows.fits(runs)
         for which in np.flatnonzero(~fits).tolist():
@@ -218,7 +221,7 @@ class Shift:
             return
         if not fits.all():
             few = np.flatnonzero(fits[runs.place])
-            values, at_ms, runs = values[few], at_ms[few], Runs(series[few])
+            values, at_ms, runs = values[few], at_ms[few], runs.take(few)
         full = waiting.rows.add(runs, waiting.coded(values, at_ms, strings))
         queue.count[runs.series] += runs.sizes
         new = runs.series[queue.room[runs.series] == 0]

@@ -41,11 +41,11 @@ class Standards:
         self._errors = Backlog(_HELD, 1)  # of series that get few at once
         self._frozen: NDArray[np.bool_] = np.zeros(0, np.bool_)  # by series: its baselines are
 
-    def observe(self, series: Ints, error: Floats, runs: Runs) -> None:
-        """Show the errors [n] of series [n], of which `runs` are known, to their detectors."""
+    def observe(self, error: Floats, runs: Runs) -> None:
+        """Show errors [n], of which `runs` are known, to the detectors of their series."""
         known = np.isfinite(error)
         if not known.all():
-            error, runs = error[known], Runs(series[known])
+            error, runs = error[known], runs.take(np.flatnonzero(known))
         for number, rows in self._errors.offer(runs, error[:, None]):
             self._take(number, rows[:, 0])
 

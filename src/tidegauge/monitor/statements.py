@@ -23,11 +23,10 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: neighbours end far 
 def statements(block: Block) -> Hashes:
     """Return a hash of label, weight and KPIs of each outcome row [n]; the same in every block."""
     rows = block.outcomes
-    texts = np.zeros(len(rows.offset), np.uint64)
-    for code in np.unique(rows.label_text).tolist():
-        if code != NO_TEXT:
-            texts[rows.label_text == code] = zlib.crc32(block.strings[code].encode()) + 1
-    said = (_bits(rows.label_number) + _sets(block)) * _SPREAD + texts
+    said = (_bits(rows.label_number) + _sets(block)) * _SPREAD
+    is_text = rows.label_text != NO_TEXT
+    for code in np.unique(rows.label_text[is_text]).tolist() if is_text.any() else ():
+        said[rows.label_text == code] += np.uint64(zlib.crc32(block.strings[code].encode()) + 1)
     said = (said ^ _bits(rows.weight)) * _SPREAD
     for layout, where, values in rows.kpis.groups():
         for column, name in enumerate(layout.names):

@@ -15,12 +15,14 @@ from tidegauge.metrics.distribution import Distribution
 from tidegauge.metrics.moments import Moments
 from tidegauge.metrics.value import Value
 from tidegauge.monitor.catalogues import Catalogues
+from tidegauge.monitor.expansion import Expansion
 from tidegauge.monitor.quality import Errors
-from tidegauge.monitor.roster import REGRESSION, Expansion, Roster
-from tidegauge.windows import Groups, PaneTable, grouped, summed
+from tidegauge.monitor.roster import REGRESSION, Roster
+from tidegauge.windows import Groups, PaneTable, summed
 
 PREDICTIONS, OUTCOMES, BUSINESS_VALUE = range(3)  # cells of a count table
 COUNTS = 3
+_OF_PREDICTIONS = np.array([[PREDICTIONS], [BUSINESS_VALUE]])
 
 _ANY_STEP_MS = 1_000  # where there are no windows
 LATENCY_MS = Distribution(low=0.1, high=1e5, relative_error=0.01)
@@ -61,23 +63,24 @@ class Traffic:
     def predictions(self, block: Block, expansion: Expansion) -> None:
         """Count the prediction rows of a block."""
         rows, row = block.predictions, expansion.row
-        groups = self._groups(expansion, rows.predicted_at_ms)
+        groups = expansion.groups(self._step_ms)
         value = np.nan_to_num(rows.business_value)
-        index = np.repeat(np.array([[PREDICTIONS], [BUSINESS_VALUE]]), len(row), axis=1)
-        counts = summed(groups, index.T, np.stack((np.ones(len(row)), value[row])).T, COUNTS)
+        amounts = np.stack((np.ones(len(row)), value[row]))
+        counts = summed(groups, np.repeat(_OF_PREDICTIONS, len(row), axis=1).T, amounts.T, COUNTS)
         cells, amount = LATENCY_MS.cells(rows.latency_ms)  # a latency that is not known adds nothing
         latency = summed(groups, cells[row], amount[row], LATENCY_MS.width)
         for tables in self._windows.values():
             tables.counts.add_sums(groups, counts)
             tables.latency.add_sums(groups, latency)
-        unjudged, once = np.full(len(rows.offset), np.nan), np.ones(len(rows.offset))
-        self._add_maps("resource", rows.resources, expansion, groups, unjudged, once)
+        if len(rows.resources.values):
+            unjudged, once = np.full(len(rows.offset), np.nan), np.ones(len(rows.offset))
+            self._add_maps("resource", rows.resources, expansion, groups, unjudged, once)
         self._catalogues.observe(block, expansion)
 
     def outcomes(self, block: Block, expansion: Expansion, errors: Errors) -> None:
         """Count the outcome rows of a block; `errors` says how good each was."""
         rows, row = block.outcomes, expansion.row
-        groups = self._groups(expansion, rows.predicted_at_ms)
+        groups = expansion.groups(self._step_ms)
         sign = rows.sign[row, None]
         counts = summed(groups, np.full((len(row), 1), OUTCOMES), sign, COUNTS)
         cells, amount = DELAY_S.cells(np.maximum(rows.labelled_at_ms - rows.predicted_at_ms, 0) / 1_000)
@@ -85,9 +88,10 @@ class Traffic:
         for tables in self._windows.values():
             tables.counts.add_sums(groups, counts)
             tables.delay.add_sums(groups, delay)
-        bounded = self._roster.columns.shape[expansion.model] != REGRESSION
-        quality = np.where(bounded, 1.0 - errors.error, errors.error)  # 1 for a right class or a perfect list
-        self._add_maps("kpi", rows.kpis, expansion, groups, quality, rows.sign)
+        if len(rows.kpis.values):
+            bounded = self._roster.columns.shape[expansion.model] != REGRESSION
+            quality = np.where(bounded, 1.0 - errors.error, errors.error)  # 1: a right class, a perfect list
+            self._add_maps("kpi", rows.kpis, expansion, groups, quality, rows.sign)
 
     def values(self, series: int, window: str) -> dict[str, Value]:
         """Return the statistics of a series over a time window."""
@@ -157,10 +161,6 @@ class Traffic:
         for name in self._windows.keys() & state["windows"].keys():
             for table, kept in zip(self._windows[name], state["windows"][name], strict=True):
                 table.restore(kept)
-
-    def _groups(self, expansion: Expansion, at_ms: Ints) -> Groups:
-        watermark_ms = self._roster.watermarks(expansion.model[expansion.row])
-        return grouped(expansion.series, at_ms[expansion.row], watermark_ms, self._step_ms)
 
     def _add_maps(
         self, kind: str, maps: Ragged, expansion: Expansion, groups: Groups, quality: Floats, sign: Floats

@@ -64,14 +64,12 @@ class Watch:
         self._incidents = Incidents()
         self._silent_until: dict[tuple[str, str], int] = {}
 
-    def observe(self, came: Ints, told: FirstLabels) -> None:
-        """Count first labels that came, by series [m], for the rules; show those `told` to the detectors."""
-        runs = Runs(told.series)
-        arrived = runs if came is told.series else Runs(came)
-        self._reach(max(int(one.series.max(initial=-1)) for one in (runs, arrived)) + 1)
+    def observe(self, arrived: Runs, told: FirstLabels, runs: Runs) -> None:
+        """Count first labels that arrived for the rules; show those `told`, with their runs, to detectors."""
+        self._reach(max(runs.top, arrived.top))
         self._since[arrived.series, :-1] += arrived.sizes[:, None]
         self._since[runs.series, -1] += runs.sizes
-        self._standards.observe(told.series, told.loss, runs)
+        self._standards.observe(told.loss, runs)
 
     def evaluate(self, touched: Ints) -> list[Alert]:
         """Return the alerts that the series touched by a block, each once, call for now.

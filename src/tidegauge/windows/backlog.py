@@ -61,7 +61,7 @@ class Backlog:
             yield series, rows[runs.place == which]
         if not fits.all():
             few = np.flatnonzero(fits[runs.place])
-            rows, runs = rows[few], Runs(runs.series[runs.place[few]])
+            rows, runs = rows[few], runs.take(few)
         for series in self.add(runs, rows).tolist():
             yield series, self.take(series)
 
@@ -89,5 +89,4 @@ class Backlog:
             self.add(Runs(np.repeat(state["series"], state["counts"])), rows)
 
     def _reach(self, runs: Runs) -> None:
-        size = int(runs.series.max(initial=-1)) + 1
-        self.count, self._rows = grown(self.count, size, 0), grown(self._rows, size, 0)
+        self.count, self._rows = grown(self.count, runs.top, 0), grown(self._rows, runs.top, 0)

@@ -66,7 +66,8 @@ class Runs:
 
     def __init__(self, series: Ints) -> None:
         first, self.place = distinct(series)
-        self.series = series[first]
+        self.series = series[first]  # rising
+        self.top = int(self.series[-1]) + 1 if len(first) else 0  # numbers below it are enough for all
         self.sizes: Ints = np.bincount(self.place, minlength=len(first))
         if len(first) == 1:
             self.rank = np.arange(len(series))
@@ -77,6 +78,10 @@ class Runs:
             self.rank = np.empty(len(series), np.int64)
             starts = np.cumsum(self.sizes) - self.sizes
             self.rank[order] = np.arange(len(series)) - np.repeat(starts, self.sizes)
+
+    def take(self, rows: Ints) -> Runs:
+        """Return the runs of the rows at these places [m]."""
+        return Runs(self.series[self.place[rows]])
 
 
 def smallest(numbers: NDArray[np.float64]) -> NDArray[Any]:

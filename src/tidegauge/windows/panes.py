@@ -139,12 +139,13 @@ class PaneTable:
         if series >= len(self._slot):
             return np.zeros(self.width)
         newest = watermark_ms // self.pane_ms
-        slots, panes = self._slot[series], self._pane[series]
-        used = slots > 0
-        gone = used & (panes <= newest - self.panes)
-        if gone.any():
-            self._release(series, np.flatnonzero(gone))
-        return self._sum(slots[used & ~gone & (panes <= newest)])
+        slots, panes = self._slot[series].tolist(), self._pane[series].tolist()
+        used = [place for place, slot in enumerate(slots) if slot]
+        gone = [place for place in used if panes[place] <= newest - self.panes]
+        inside = [slots[place] for place in used if newest - self.panes < panes[place] <= newest]
+        if gone:
+            self._release(series, np.array(gone))
+        return self._sum(np.array(inside, np.int64))
 
     def windows(self, series: Ints, watermark_ms: Ints) -> Floats:
         """Return what `window` does of many series [n], each once: [n, width]. Cost: O(n panes width)."""
@@ -289,7 +290,7 @@ class PaneTable:
         page = self._new_pages(slot, number)
         self._cells.reshape(-1)[(page - number) * self._page + index] = cells[row, index]
 
-    def _sum(self, slots: Codes) -> Floats:
+    def _sum(self, slots: Codes | Ints) -> Floats:
         total: Floats = self._cells[self._pages[slots]].sum(0)
         return total.reshape(-1)[: self.width]
 

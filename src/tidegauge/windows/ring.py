@@ -44,7 +44,7 @@ class RingTable:
         if not len(series):
             return
         runs = runs or Runs(series)
-        self._reach(int(runs.series.max()) + 1)
+        self._reach(runs.top)
         place = (self._count[series] + runs.rank) % self.capacity
         if int(runs.sizes.max()) > self.capacity:
             kept = runs.rank >= runs.sizes[runs.place] - self.capacity
