@@ -122,7 +122,7 @@ class BatchConsumer:
 
     def more(self, count: int) -> Records:
         """Return up to `count` further records that are there by now; partitions may come and go."""
-        self._hold(count, 0.0)
+        self._hold(count - len(self._held), 0.0)
         return self._released()
 
     def rest(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ that was committed before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -173,14 +174,10 @@ class Reading:
         for their predictions, at twice the cost.
         """
         self._reached |= {each: at_ms for each, at_ms in reached.items() if each in self._next}
-        behind = [at_ms for each, at_ms in reached.items() if self._is_prediction(each) and self._lags(each)]
-        self.consumer.withhold(
-            [
-                each
-                for each, at_ms in self._reached.items()
-                if behind and at_ms > min(behind) and not self._is_prediction(each)
-            ]
-        )
+        lagging = [at_ms for each, at_ms in reached.items() if self._is_prediction(each) and self._lags(each)]
+        behind = min(lagging, default=math.inf)
+        ahead = [each for each, at_ms in self._reached.items() if at_ms > behind]
+        self.consumer.withhold([each for each in ahead if not self._is_prediction(each)])
 
     def _is_prediction(self, partition: Partition) -> bool:
         return self._sides[partition[0]] is Side.PREDICTION
