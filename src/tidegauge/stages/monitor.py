@@ -113,7 +113,7 @@ class MonitorStage:
 
     def step(self) -> int:
         """Take a batch of blocks through the stage; the numbers are those of the module's text."""
-        records = self._consumer.take(_BLOCKS, _LINGER_SECONDS)  # 1
+        records = self._consumer.take(_BLOCKS, 0.0 if self._crowded else _LINGER_SECONDS)  # 1
         alerts = [alert for record in records for alert in self._observe(record)]  # 2
         self._send(alerts)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))  # 3
