@@ -25,7 +25,7 @@ import redis
 
 from tidegauge.adapters import block_codec
 from tidegauge.join import Arrival, Resolution, Side
-from tidegauge.ports import Ownership, Partition, Record, Snapshot, Writes
+from tidegauge.ports import Ownership, Partition, Publishing, Record, Snapshot, Writes
 
 Point = Literal[
     "applied",
@@ -160,14 +160,19 @@ class MonitorStore(_Port):
             self._sabotage.refused(f"save {partition} {epoch}")
         return stored
 
-    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+    def begin_publish(self, partition: int, epoch: int, writes: Writes) -> Publishing:
         if writes:  # a partition without models has nothing to say
             self._sabotage.passes("publishing")
-        written: bool = self._inner.publish(partition, self._epoch(partition, epoch), writes)
-        self._sabotage.written()
-        if not written:
-            self._sabotage.refused(f"publish {partition} {epoch}")
-        return written
+        publishing: Publishing = self._inner.begin_publish(partition, self._epoch(partition, epoch), writes)
+
+        def ended() -> bool:
+            written = publishing()
+            self._sabotage.written()
+            if not written:
+                self._sabotage.refused(f"publish {partition} {epoch}")
+            return written
+
+        return ended
 
     def _epoch(self, partition: int, epoch: int) -> int:
         return self._newest(partition) if self._sabotage.plan.without == "fence" else epoch

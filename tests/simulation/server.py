@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 from tests.simulation.points import Process
 from tidegauge.errors import TidegaugeError, WentBack
 from tidegauge.join import Arrival, MemoryWindow, Orphan, Resolution, Rules, Side
-from tidegauge.ports import Snapshot, Writes
+from tidegauge.ports import Publishing, Snapshot, Writes
 
 SHARDS = 2
 Sources = Mapping[tuple[Side, int], int]
@@ -235,7 +235,11 @@ class SimStore:
         if last == epoch and self._server.owns(partition, epoch) and not known:
             raise WentBack(f"published {count}, stored {stored}")
 
-    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+    def begin_publish(self, partition: int, epoch: int, writes: Writes) -> Publishing:
+        """Nothing is written before somebody waits for it."""
+        return lambda: self._publish(partition, epoch, writes)
+
+    def _publish(self, partition: int, epoch: int, writes: Writes) -> bool:
         self._check(partition, epoch)
         last, count = self._published.get(partition, (0, 0))
         count = count + 1 if last == epoch else 1

@@ -9,12 +9,14 @@ from typing import Any
 from tests.monitor.streams import binary, blocks
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
-from tidegauge.ports import Answer, Ownership, Record, Snapshot, Writes
+from tidegauge.errors import Unavailable
+from tidegauge.ports import Answer, Ownership, Publishing, Record, Snapshot, Writes
 from tidegauge.stages.monitor import MonitorStage
 
 TOPIC = Settings().topics.observations
 MODELS = 40
 SECONDS_A_SERIES = 0.004  # to write it
+STEP_SECONDS = 0.02  # at least
 
 
 @dataclass
@@ -25,10 +27,12 @@ class World:
     seconds: float = 100.0
     published: list[tuple[float, float, set[str]]] = field(default_factory=list)  # from, to, keys
     drift: list[tuple[float, float, set[str]]] = field(default_factory=list)
+    written: list[Writes] = field(default_factory=list)
     saved: list[float] = field(default_factory=list)
     saved_partitions: list[int] = field(default_factory=list)
     published_partitions: list[int] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # models, as they were put into the set of all
+    refuses: int = 0  # publications that fail: the store is away
     partitions: int = 1
     ownership: Ownership | None = None
     gained: bool = False
@@ -42,11 +46,15 @@ class World:
         if not self.gained:
             self.ownership.gained([(TOPIC, number) for number in range(self.partitions)])
             self.gained = True
-        self.seconds += seconds
+        self.seconds += max(seconds, STEP_SECONDS)
         return self.waiting.pop(0) if self.waiting else []
 
     def keep(self, call: Callable[[], Answer], rest: Callable[[float], None]) -> Answer:
-        return call()
+        while True:
+            try:
+                return call()
+            except Unavailable:
+                self.seconds += 1.0
 
     def rest(self, seconds: float) -> None:
         raise AssertionError("no server is away")
@@ -82,7 +90,11 @@ class World:
         self.saved_partitions.append(partition)
         return True
 
-    def publish(self, partition: int, epoch: int, writes: Writes) -> bool:
+    def begin_publish(self, partition: int, epoch: int, writes: Writes) -> Publishing:
+        if self.refuses:
+            self.refuses -= 1
+            return self.fail
+        self.written.append(writes)
         found = {key for key in writes if key.startswith("tg:metrics:")}
         started = self.seconds
         self.seconds += SECONDS_A_SERIES * len(found)
@@ -92,7 +104,10 @@ class World:
         drift = {key for key in writes if key.startswith("tg:drift:")}
         if drift:
             self.drift.append((started, self.seconds, drift))
-        return True
+        return lambda: True
+
+    def fail(self) -> bool:
+        raise Unavailable("the store is away")
 
 
 def stage(world: World) -> MonitorStage:
@@ -187,6 +202,20 @@ def test_a_model_is_named_when_it_is_new_and_once_after_each_whole_report() -> N
     assert len(world.published) > 2 * len(world.drift)
     assert world.named[:2] == ["m0", "m1"]
     assert len(world.named) <= 2 * (len(world.drift) + 1)
+
+
+def test_what_could_not_be_written_is_written_with_what_came_after() -> None:
+    def told(refuses: int) -> dict[str, dict[str, str]]:
+        world, found = World(records(rounds=3, models=2), refuses=refuses), dict[str, dict[str, str]]()
+        running = stage(world)
+        for _ in range(60):
+            running.step()
+        for key, fields in (each for writes in world.written for each in writes.items()):
+            found.setdefault(key, {}).update(fields)
+        return found
+
+    assert told(refuses=0)["tg:metrics:m1:v1"]["n@7d"] == "3.0"
+    assert told(refuses=3) == told(refuses=0)
 
 
 def test_a_stage_that_leaves_publishes_everything_first() -> None:

@@ -8,7 +8,8 @@ partition is gained, so what a former owner still sends is refused.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, cast
@@ -92,7 +93,8 @@ class RedisState:
         self._save = self._redis.register_script(_SAVE)
         self._publish = self._redis.register_script(_PUBLISH)
         self._log = self._redis.register_script(_LOG_ALERT)
-        self._published: dict[int, tuple[int, int]] = {}  # partition -> epoch, writes that went well
+        self._tally: dict[int, tuple[int, int]] = {}  # partition -> epoch, publications that went well
+        self._publishing = ThreadPoolExecutor(1, "tidegauge-state")  # makes its thread when one is needed
 
     def claim(self, partition: int) -> int:
         """Return a new epoch for a partition; every older one is refused from now on."""
@@ -135,25 +137,39 @@ class RedisState:
 
         Raises WentBack where Redis has lost what was published before.
         """
+        return self.begin_publish(partition, epoch, writes)()
+
+    def begin_publish(self, partition: int, epoch: int, writes: Writes) -> Callable[[], bool]:
+        """Begin to publish, and return what waits for the end; until then nothing else of the partition."""
         before, after = self._tallies(partition, epoch)
         at_once = {} if self._cluster else writes  # in a cluster the owner is fenced once, before the writes
         packed = (_pack(list(chain.from_iterable(fields.items()))) for fields in at_once.values())
-        arguments: list[Any] = [epoch, before, after, *packed]
+        names, arguments = [*_publication_keys(partition), *at_once], [epoch, before, after, *packed]
+        running = self._publishing.submit(self._published, names, arguments, writes if self._cluster else {})
+
+        def ended() -> bool:
+            said = running.result()
+            if said == b"fenced":
+                return False
+            if said != b"published":
+                raise _lost_writes(partition, said, before)
+            last, count = self._tally.get(partition, (0, 0))
+            self._tally[partition] = (epoch, count + 1 if last == epoch else 1)
+            return True
+
+        return ended
+
+    def _published(self, names: list[str], arguments: list[Any], apart: Writes) -> object:
+        """Return what the script says; where it agrees, write the hashes that it was not given."""
         with _translated():
-            said = cast(Any, self._publish(keys=[*_publication_keys(partition), *at_once], args=arguments))
-        if said == b"fenced":
-            return False
-        if said != b"published":
-            raise _lost_writes(partition, said, before)
-        if self._cluster:
-            self.write(writes)
-        last, count = self._published.get(partition, (0, 0))
-        self._published[partition] = (epoch, count + 1 if last == epoch else 1)
-        return True
+            said = cast(Any, self._publish(keys=names, args=arguments))
+        if said == b"published" and apart:
+            self.write(apart)
+        return said
 
     def _tallies(self, partition: int, epoch: int) -> tuple[str, str]:
         """Return the tally of what was published under an epoch, empty before the first, and the next one."""
-        last, count = self._published.get(partition, (0, 0))
+        last, count = self._tally.get(partition, (0, 0))
         if last != epoch:
             return "", f"{epoch} 1"
         return f"{epoch} {count}", f"{epoch} {count + 1}"
@@ -221,6 +237,7 @@ class RedisState:
 
     def close(self) -> None:
         """Close the connections."""
+        self._publishing.shutdown()
         self._redis.close()
 
 

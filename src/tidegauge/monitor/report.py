@@ -46,6 +46,13 @@ class Report(NamedTuple):
     models: list[str]
     writes: Writes
 
+    def then(self, newer: Report) -> Report:
+        """Return the report that writes this one and then a newer one."""
+        writes = {
+            key: self.writes.get(key, {}) | newer.writes.get(key, {}) for key in self.writes | newer.writes
+        }
+        return Report(sorted({*self.models, *newer.models}), writes)
+
 
 def metric_fields(window: str, values: Mapping[str, Value]) -> dict[str, str]:
     """Return the fields of metrics over a window: value, count, and interval where there is one.

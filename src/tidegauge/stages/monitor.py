@@ -4,7 +4,8 @@ The order of a step; every write replays harmlessly:
 1. take blocks
 2. observe them, each by the monitor of its partition: the models of a partition are its alone
 3. publish the alerts, and wait until they are delivered: ids are the same on a replay
-4. soon, write metric state that changed to Redis, refused where the partition has a newer owner
+4. soon, write metric state that changed to Redis, refused where the partition has a newer owner; while
+   Redis works on a piece, the next is made, or blocks are observed
 5. less often, store a snapshot with the next offset, refused likewise
 6. commit that offset; the group's offset is a hint, the snapshot's is what a new owner starts at
 
@@ -23,6 +24,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,7 +32,7 @@ from tidegauge import keys
 from tidegauge.adapters import block_codec
 from tidegauge.baseline_file import BaselineFile
 from tidegauge.config import Settings
-from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
+from tidegauge.errors import Rejected, SnapshotError, TidegaugeError, Unavailable
 from tidegauge.events import dead_letter, read
 from tidegauge.monitor import Monitor, Report
 from tidegauge.ports import (
@@ -41,6 +43,7 @@ from tidegauge.ports import (
     Partition,
     Patience,
     Producer,
+    Publishing,
     Record,
     Snapshot,
     Store,
@@ -80,6 +83,14 @@ class Owned:
     named: set[str] = field(default_factory=set)  # models that were put into the set of all lately
 
 
+class Writing(NamedTuple):
+    """A report that is on its way to the store."""
+
+    partition: int
+    report: Report
+    ended: Publishing
+
+
 class MonitorStage:
     """A member of the monitor group with a monitor for each of its partitions."""
 
@@ -100,7 +111,8 @@ class MonitorStage:
         self._patience = patience
         self._clock = clock
         self._owned: dict[int, Owned] = {}
-        self._reports: dict[int, Report] = {}  # not written yet
+        self._reports: dict[int, Report] = {}  # made, and not on their way yet
+        self._writing: Writing | None = None
         self._to_commit: dict[Partition, Committed] = {}
         self._joined = False
         self._piece = _PIECE_SERIES[0]
@@ -192,7 +204,7 @@ class MonitorStage:
         return dict(sorted(behind, key=lambda each: each[1].saved_at)[:1])
 
     def _publish(self) -> None:
-        """Write a piece of what changed since the last time; a report is kept until it is written.
+        """Write a piece of what changed since the last time.
 
         Now and then write nothing of those that did not change: the store says then whether it lost writes.
         """
@@ -246,16 +258,33 @@ class MonitorStage:
         return {number: count for number, count in counts.items() if count or number in self._reports}
 
     def _publish_of(self, partition: int, limit: int, whole: bool = True, metrics: bool = True) -> None:
+        """Begin to write a report; the one before is written by then, or raises and is kept."""
         owned = self._owned[partition]
         if partition not in self._reports:
             self._reports[partition] = owned.monitor.report(limit, whole, metrics)
+        self._end_writing()
         report = self._reports[partition]
         if not owned.named.issuperset(report.models):
             self._store.add_members(keys.MODELS, report.models)
             owned.named.update(report.models)
-        if not self._store.publish(partition, owned.epoch, report.writes):
-            raise TidegaugeError(f"partition {partition} has a newer owner")
+        self._writing = Writing(
+            partition, report, self._store.begin_publish(partition, owned.epoch, report.writes)
+        )
         del self._reports[partition]
+
+    def _end_writing(self) -> None:
+        """Wait for the report that is on its way."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            written = writing.ended()
+        except Unavailable:
+            newer = self._reports.get(writing.partition)
+            self._reports[writing.partition] = writing.report.then(newer) if newer else writing.report
+            raise
+        if not written:
+            raise TidegaugeError(f"partition {writing.partition} has a newer owner")
 
     def _publish_rest_of(self, partitions: Iterable[int]) -> None:
         """Write all that changed in partitions that go, as far as time allows."""
@@ -267,6 +296,7 @@ class MonitorStage:
                 unwritten = self._owned[partition].monitor.unreported()
 
     def _save(self, partitions: Mapping[int, Owned]) -> None:
+        self._end_writing()
         started = self._clock()
         for partition, owned in partitions.items():
             if owned.next_offset == owned.saved_offset:
@@ -315,6 +345,8 @@ class MonitorStage:
             self._to_commit.pop((topic, number), None)
             self._owned.pop(number, None)
             self._reports.pop(number, None)
+            if self._writing is not None and self._writing.partition == number:
+                self._writing = None  # refused, if somebody has claimed it since
 
 
 def _from(last: int, partitions: Iterable[int]) -> list[int]:
