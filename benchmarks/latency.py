@@ -27,6 +27,10 @@ from tidegauge import config, keys
 from tidegauge.records import Alert
 
 RATE = 5_000  # events a second, half of them labels
+CASES = {  # title, partitions of the observations
+    "latency": (f"{RATE} events/s, paced; observations in one partition", 1),
+    "latency_spread": (f"the same; observations in {PARTITIONS} partitions", PARTITIONS),
+}
 MODELS = 10
 _TICK_SECONDS = 0.002
 _LAG_SECONDS = 1.0
@@ -77,7 +81,6 @@ class Alarms:
                 "bootstrap.servers": rig.broker.address,
                 "group.id": new_name("alarms"),
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 10,
             }
         )
         self._consumer.assign([TopicPartition(topic, 0, 0)])
@@ -103,12 +106,15 @@ class Alarms:
                 self._came.append((alert.raised_at_ms, time.time() * 1_000 - alert.raised_at_ms))
 
 
-def measure(rig: Rig, seconds: float, log: Path) -> dict[str, Any]:
-    """Return percentiles in ms over so many seconds. Raises Failed where outcomes are missing."""
+def measure(rig: Rig, seconds: float, partitions: int, log: Path) -> dict[str, Any]:
+    """Return percentiles in ms over so many seconds, with the observations in so many partitions.
+
+    Raises Failed where outcomes are missing.
+    """
     stream = Stream(int((seconds + _WARM_SECONDS) * RATE / 2), MODELS, regime=1_500)
     filled = Filled(new_name("predictions"), new_name("labels"), stream, 0, 0, 0, 0.0)
     rig.topics((filled.predictions, filled.labels))
-    settings = rig.settings(filled)
+    settings = rig.settings(filled, partitions)
     with workers(rig, filled, settings, log) as contender:
         return _watched(rig, filled, settings, contender)
 

@@ -122,7 +122,7 @@ class Rig:
             for future in self.admin.delete_topics([filled.predictions, filled.labels]).values():
                 future.result(_CREATE_SECONDS)
 
-    def settings(self, filled: Filled) -> config.Settings:
+    def settings(self, filled: Filled, observation_partitions: int | None = None) -> config.Settings:
         """Return the defaults, with these inputs, and topics and groups that nobody had before."""
         names = config.Topics(
             predictions=filled.predictions,
@@ -131,6 +131,7 @@ class Rig:
             deadletter=new_name("deadletter"),
             control=new_name("control"),
             alerts=new_name("alerts"),
+            observation_partitions=observation_partitions,
         )
         settings = config.Settings(
             kafka=config.Kafka(bootstrap_servers=self.broker.address, group=new_name("bench")),

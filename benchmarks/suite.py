@@ -57,7 +57,10 @@ def parts(plan: Plan, rig: Rig, scratch: Path) -> list[Part]:
             )
             for name, stream in plan.peers.items()
         ),
-        Part("latency", f"{latency.RATE} events/s, paced", partial(_latency, rig, plan, scratch)),
+        *(
+            Part(name, title, partial(_latency, rig, plan, partitions, scratch))
+            for name, (title, partitions) in latency.CASES.items()
+        ),
         *(
             Part(
                 f"waiting_{count}",
@@ -137,9 +140,9 @@ def _peer(rig: Rig, stream: Stream, name: str, scratch: Path) -> Result:
         return measure(rig, contender, filled)
 
 
-def _latency(rig: Rig, plan: Plan, scratch: Path) -> Result:
+def _latency(rig: Rig, plan: Plan, partitions: int, scratch: Path) -> Result:
     rig.empty()
-    return latency.measure(rig, plan.latency_seconds, scratch / "latency.log")
+    return latency.measure(rig, plan.latency_seconds, partitions, scratch / "latency.log")
 
 
 def _told(result: Result) -> str:

@@ -21,6 +21,14 @@ def test_every_topic_of_the_settings_is_wanted_once() -> None:
     assert [topic.partitions for topic in topics] == [4, 4, 4, 1, 1, 1]
 
 
+def test_observations_may_have_fewer_partitions_than_the_inputs() -> None:
+    topics = by_name(Settings(topics=Topics(partitions=8, observation_partitions=1)))
+    assert {name: topic.partitions for name, topic in topics.items() if topic.partitions > 1} == {
+        "predictions": 8,
+        "labels": 8,
+    }
+
+
 def test_inputs_outlive_the_horizon() -> None:
     topics = by_name(Settings(join=Join(horizon_seconds=90 * 86_400)))
     for name in ("predictions", "labels", "tidegauge.observations"):

@@ -63,6 +63,7 @@ class Topics(Section, frozen=True):
     control: str = "tidegauge.control"
     alerts: str = "alerts"
     partitions: Positive = 4  # of predictions, labels and observations; the others have one
+    observation_partitions: Positive | None = None  # where observations have fewer: less work, and less delay
     replication: Positive = 1
 
 

@@ -44,7 +44,11 @@ def wanted(settings: Settings) -> tuple[Topic, ...]:
     return (
         Topic(names.predictions, names.partitions, inputs),
         Topic(names.labels, names.partitions, inputs),
-        Topic(names.observations, names.partitions, _config(max(inputs_ms, windows_ms), _BLOCK_BYTES)),
+        Topic(
+            names.observations,
+            names.observation_partitions or names.partitions,
+            _config(max(inputs_ms, windows_ms), _BLOCK_BYTES),
+        ),
         Topic(names.deadletter, 1, _config(_KEPT_MS, letter_bytes)),
         Topic(names.control, 1, _config(_KEPT_MS)),
         Topic(names.alerts, 1, _config(_KEPT_MS)),

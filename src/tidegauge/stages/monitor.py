@@ -63,7 +63,7 @@ _PIECE_SECONDS = 0.05  # what a piece should take: the larger, the less a series
 _PIECE_SERIES = (16, 512)  # at least and at most
 _RESTS = {  # times what the piece took; the second where more waits than went with it
     "quiet": (1, 0),
-    "busy": (3, 4),
+    "busy": (2, 4),
     "behind": (19, 19),
 }
 _SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
