@@ -11,6 +11,7 @@ import pytest
 from tidegauge.servers import KINDS, Kind, Servers, start
 
 ON_SERVERS = frozenset({"integration", "servers"})
+UNCOVERED = frozenset({"demo", "simulation"})  # go through what others cover; measuring it doubles their time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,12 +30,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers: by fixture, or by the directory under tests/."""
+    """Mark what needs servers, by fixture or by the directory under tests/, and what coverage leaves out."""
     root = Path(__file__).parent
     for item in items:
-        inside = item.path.is_relative_to(root) and item.path.relative_to(root).parts[0] in ON_SERVERS
-        if inside or "servers" in getattr(item, "fixturenames", ()):
+        directory = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
+        if directory in ON_SERVERS or "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.integration)
+        if directory in UNCOVERED:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session")
