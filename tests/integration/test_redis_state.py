@@ -59,6 +59,14 @@ def test_hashes_of_any_size_are_published_whole(state: RedisState, store: redis.
     assert store.hgetall("tg:drift:b:v1") == {b"updated_ms": b"1"}
 
 
+def test_a_hash_of_many_fields_is_a_table_from_the_start(state: RedisState, store: redis.Redis) -> None:
+    fields = {f"f{number}": "1" for number in range(200)}
+    assert state.publish(0, state.claim(0), {"tg:metrics:a:b": fields, "tg:model:a": {"task": "binary"}})
+    assert store.object("encoding", "tg:metrics:a:b") == b"hashtable"
+    assert store.object("encoding", "tg:model:a") == b"listpack"
+    assert len(store.hgetall("tg:metrics:a:b")) == 200
+
+
 def test_an_epoch_is_never_given_out_twice_even_if_redis_forgets_it(
     state: RedisState, store: redis.Redis
 ) -> None:
