@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.monitor.streams import binary, blocks
 from tidegauge.adapters import block_codec
 from tidegauge.config import Settings
@@ -33,6 +35,7 @@ class World:
     published_partitions: list[int] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # models, as they were put into the set of all
     refuses: int = 0  # publications that fail: the store is away
+    while_away: Callable[[], None] = lambda: None  # what happens then
     partitions: int = 1
     ownership: Ownership | None = None
     gained: bool = False
@@ -55,6 +58,7 @@ class World:
                 return call()
             except Unavailable:
                 self.seconds += 1.0
+                self.while_away()
 
     def rest(self, seconds: float) -> None:
         raise AssertionError("no server is away")
@@ -216,6 +220,27 @@ def test_what_could_not_be_written_is_written_with_what_came_after() -> None:
 
     assert told(refuses=0)["tg:metrics:m1:v1"]["n@7d"] == "3.0"
     assert told(refuses=3) == told(refuses=0)
+
+
+def come_and_go(world: World) -> None:
+    assert world.ownership is not None
+    world.ownership.lost([(TOPIC, 0)])
+    world.ownership.gained([(TOPIC, 0)])
+
+
+@pytest.mark.parametrize("when", ["on its way", "kept"])
+def test_a_report_of_a_partition_that_was_lost_is_not_written_when_it_comes_back(when: str) -> None:
+    world = World(records(rounds=1, models=2), refuses=1)
+    running = stage(world)
+    while world.refuses:
+        running.step()
+    if when == "on its way":
+        come_and_go(world)
+    else:
+        world.while_away = lambda: come_and_go(world)
+    for _ in range(60):
+        running.step()
+    assert not any(world.written)
 
 
 def test_a_stage_that_leaves_publishes_everything_first() -> None:
