@@ -2,7 +2,7 @@
 
 Milliseconds of CPU a series for reports of 1, 10 and 1 000 versions that changed, each with 600 outcomes and
 as many predictions with 2 features: to make the hashes of metrics alone, and whole reports; and to write the
-metrics to a store that has them already, by process. The best of some repeats.
+metrics to a store that has them already, by process, and what they take there. The best of some repeats.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from time import process_time, thread_time
+
+import redis
 
 from benchmarks.monitor_rows import Case, encoded
 from benchmarks.processes import usage
@@ -72,20 +74,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rows: does it run?")
     parser.add_argument("--servers", choices=list(KINDS), default="embedded", help="where it is written")
     arguments = parser.parse_args()
-    heads = ("metrics ms", "whole ms", "write ms", "store ms")
+    heads = ("metrics ms", "whole ms", "write ms", "store ms", "store kB")
     print(f"{'series':>8}{''.join(f'{head:>14}' for head in heads)}   a series")
     with Server(KINDS[arguments.servers][1]) as store:
-        state = RedisState(Redis(url=f"redis://{store.address}/0"))
+        url = f"redis://{store.address}/0"
+        state, client = RedisState(Redis(url=url)), redis.Redis.from_url(url)
         for count in SIZES:
             monitor = watched(max(count, 20), 120 if arguments.quick else OUTCOMES)
             made = [milliseconds(partial(told, monitor, count, whole)) for whole in (False, True)]
             monitor._note_changed(list(range(count)))
-            writes = {
-                key: each for key, each in monitor.report().writes.items() if key.startswith("tg:metrics:")
-            }
+            told_of = monitor.report(None, whole=False).writes
+            writes = {key: fields for key, fields in told_of.items() if key.startswith("tg:metrics:")}
             figures = [each / count for each in (*made, *written(writes, state, store.pid))]
+            figures.append(sum(map(client.memory_usage, writes)) / count / 1e3)
             print(f"{count:>8}{''.join(f'{figure:>14.3f}' for figure in figures)}", flush=True)
         state.close()
+        client.close()
 
 
 if __name__ == "__main__":
