@@ -142,10 +142,11 @@ class RedisState:
     def begin_publish(self, partition: int, epoch: int, writes: Writes) -> Callable[[], bool]:
         """Begin to publish, and return what waits for the end; until then nothing else of the partition."""
         before, after = self._tallies(partition, epoch)
-        at_once = {} if self._cluster else writes  # in a cluster the owner is fenced once, before the writes
+        # In a cluster the owner is fenced once, before the writes.
+        at_once, apart = ({}, writes) if self._cluster else (writes, {})
         packed = (_pack(list(chain.from_iterable(fields.items()))) for fields in at_once.values())
         names, arguments = [*_publication_keys(partition), *at_once], [epoch, before, after, *packed]
-        running = self._publishing.submit(self._published, names, arguments, writes if self._cluster else {})
+        running = self._publishing.submit(self._published, names, arguments, apart)
 
         def ended() -> bool:
             said = running.result()
