@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ def schema(name: str) -> dict[str, Any]:
     record = RECORDS.get(name)
     if record is None:
         raise TidegaugeError(f"no schema {name!r}; expected one of {', '.join(RECORDS)}")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(record)}
+    described = msgspec.json.schema(record)
+    for definition in described["$defs"].values():
+        if "description" in definition:  # msgspec before 0.23 leaves a docstring its indentation
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 
 def schema_text(name: str) -> str:
