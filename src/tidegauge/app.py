@@ -169,7 +169,7 @@ def _join_stage(settings: Settings, state: RedisState, patience: Patience) -> Jo
     )
     return JoinStage(
         settings,
-        lambda ownership: BatchConsumer(kafka, "join", topics, ownership),
+        lambda ownership: BatchConsumer(kafka, "join", topics, ownership, join.gather_ms / 1_000),
         RowProducer(kafka),
         window,
         state,

@@ -97,7 +97,8 @@ class Join(Section, frozen=True):
     shards: Positive = 16  # fixed once data is there; each is one script call a batch
     buckets: Positive = 4_096  # hashes a shard; aim at 16 to 64 waiting predictions in each
     batch: Positive = 10_000  # events taken at once under load
-    linger_ms: Positive = 50  # how long an empty topic is waited for; what is there is taken at once
+    linger_ms: Positive = 200  # how long an empty topic is waited for; what comes is taken at once
+    gather_ms: Positive = 20  # how long more is waited for where something came; under load it is longer
 
 
 class Model(Section, frozen=True):

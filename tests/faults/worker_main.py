@@ -35,7 +35,8 @@ def _builders(settings: Settings, spoiled: Sabotage) -> app.Builders:
 
     def join_group(own: Ownership) -> Consumer:
         names = [topics.predictions, topics.labels]
-        return BatchConsumer(kafka, "join", names, spoiled.ownership(own, "revoking-join"))
+        own = spoiled.ownership(own, "revoking-join")
+        return BatchConsumer(kafka, "join", names, own, join.gather_ms / 1_000)
 
     def monitor_group(own: Ownership) -> Consumer:
         own = spoiled.ownership(own, "revoking-monitor")

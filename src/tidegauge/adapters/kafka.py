@@ -59,11 +59,11 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
 }
 _FLUSH_STEP_SECONDS = 0.5
-# By group, how long is waited for more at least and at most: as long as the work on what came before took.
+# How long is waited for more: as long as the work on what came before took, by group at most so long.
 # A step of the join costs less a record the more it has, and makes a block for every partition, which costs
 # the monitor some milliseconds: so steps grow with the load instead of falling behind.
-_GATHER_SECONDS = {"join": (0.02, 0.25)}
-_SHORT_GATHER_SECONDS = (0.005, 0.005)
+_LONGEST_GATHER_SECONDS = {"join": 0.25}
+_SHORT_GATHER_SECONDS = 0.005
 _ANSWER_SECONDS = 10.0
 _LAST_LOOK_SECONDS = 0.05
 # The group has given the partitions to others, or is about to: they read the events again.
@@ -81,13 +81,23 @@ _MOVED_ON = frozenset(
 
 
 class BatchConsumer:
-    """A member of a consumer group that takes batches and commits only what it is told."""
+    """A member of a consumer group that takes batches and commits only what it is told.
 
-    def __init__(self, settings: Kafka, group: str, topics: list[str], ownership: Ownership) -> None:
+    Where something is there, it gathers more for at least `gather_seconds`.
+    """
+
+    def __init__(
+        self,
+        settings: Kafka,
+        group: str,
+        topics: list[str],
+        ownership: Ownership,
+        gather_seconds: float = _SHORT_GATHER_SECONDS,
+    ) -> None:
         self._ownership = ownership
         self._held: list[Message] = []  # for the next take
         self._withheld: frozenset[Partition] = frozenset()
-        self._gather_seconds = _GATHER_SECONDS.get(group, _SHORT_GATHER_SECONDS)
+        self._gather_seconds = gather_seconds, max(gather_seconds, _LONGEST_GATHER_SECONDS.get(group, 0.0))
         self._taken_at = time.monotonic()
         self._consumer = Consumer(
             {
@@ -105,7 +115,7 @@ class BatchConsumer:
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._give_up, on_lost=self._lose)
 
     def take(self, count: int, seconds: float) -> Records:
-        """Return up to `count` records: what is there, and what comes in the next few ms.
+        """Return up to `count` records: what is there, and what comes while more are gathered.
 
         Where nothing is there it waits no longer than `seconds`. So a batch grows with the load alone.
         Raises Unavailable where the broker reports an error that stops reading.

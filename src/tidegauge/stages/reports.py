@@ -20,6 +20,7 @@ from tidegauge.monitor import Monitor, Report
 from tidegauge.ports import Publishing, Store
 
 Load = Literal["quiet", "busy", "behind"]
+Waits = Literal["crowded", "some", "nothing"]
 
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
 _WHOLE_SECONDS = 1.0  # from one piece of a partition with drift and estimates to its next, at most
@@ -59,7 +60,7 @@ class Reports:
     def __init__(
         self, owned: Mapping[int, Owned], store: Store, longest_seconds: float, clock: Callable[[], float]
     ) -> None:
-        self.crowded = False  # more waits than went with the last piece
+        self._crowded = False  # more waits than went with the last piece
         self._owned = owned
         self._store = store
         self._longest_seconds = longest_seconds  # from one piece to the next
@@ -72,10 +73,18 @@ class Reports:
         self._whole_rest = _WHOLE_SECONDS
         self._took = 0.0  # seconds, the last piece
 
+    def waits(self) -> Waits:
+        """Return what waits to be told: more than went with the last piece, some, or nothing."""
+        if self._crowded:
+            return "crowded"
+        monitors = [owned.monitor for owned in self._owned.values()]
+        some = self._made or any(monitor.unmeasured() or monitor.unread() for monitor in monitors)
+        return "some" if some else "nothing"
+
     def due(self, load: Load) -> bool:
         """Return whether it is time for the next piece."""
-        rest = _RESTS[load][self.crowded] * self._took
-        soonest = 0.0 if self.crowded else _SOONEST_SECONDS
+        rest = _RESTS[load][self._crowded] * self._took
+        soonest = 0.0 if self._crowded else _SOONEST_SECONDS
         return self._clock() - self._written >= min(max(rest, soonest), self._longest_seconds)
 
     def write(self) -> None:
@@ -141,9 +150,9 @@ class Reports:
             self._write_of(partition, room, whole=False)
             self._turn = partition
             room -= changed[partition]
-        self.crowded = every > self._piece
+        self._crowded = every > self._piece
         took = self._clock() - started
-        if self.crowded or took > _PIECE_SECONDS:
+        if self._crowded or took > _PIECE_SECONDS:
             fitting = min(every, self._piece) * _PIECE_SECONDS / max(took, _PIECE_SECONDS / 2)
             self._piece = min(max(int(fitting), _PIECE_SERIES[0]), _PIECE_SERIES[1])
 
@@ -161,7 +170,7 @@ class Reports:
             took = self._clock() - started
             turn = _WHOLE_SECONDS / len(self._owned)
             self._whole_rest = min(turn, _WHOLE_REST * took if more else math.inf)
-            self.crowded = self.crowded or (at_once and sum(unread.values()) > self._piece)
+            self._crowded = self._crowded or (at_once and sum(unread.values()) > self._piece)
 
     def _write_of(self, partition: int, limit: int, whole: bool = True, metrics: bool = True) -> None:
         """Begin to write a report; the one before is written by then."""
