@@ -33,7 +33,8 @@ class Plan(NamedTuple):
     limits: Stream
     peers: Mapping[str, Stream]  # fewer events where they are slow; the first ones of the same stream
     waiting: tuple[int, ...]
-    latency_seconds: float
+    paced: tuple[str, ...]  # of the cases of latency
+    latency_seconds: float  # of each
     rows: int  # of the arithmetic alone
     row_peers: tuple[str, ...]
     repeated: frozenset[str] = frozenset()  # the fastest of `repeats` counts: what the ratios rest on
@@ -59,6 +60,7 @@ def full() -> Plan:
             "plain": Stream(100_000),
         },
         waiting=(1 * MILLION, 5 * MILLION, 10 * MILLION),
+        paced=("latency", "latency_spread", "latency_trickle", "latency_gathered"),
         latency_seconds=60.0,
         rows=105_000,
         row_peers=("evidently", "nannyml", "whylogs"),
@@ -80,6 +82,7 @@ def quick() -> Plan:
             "plain": Stream(10_000),
         },
         waiting=(100_000,),
+        paced=("latency", "latency_trickle"),
         latency_seconds=6.0,
         rows=15_000,
         row_peers=("whylogs",),  # the others take minutes to install

@@ -1,4 +1,5 @@
-"""Latency at a paced rate: from the produce time of a label to its outcome in Redis, and to an alert.
+"""Latency at a paced rate: from the produce time of a label to its outcome in Redis, and to an alert;
+and what the rate takes of the cores.
 
 Predictions are produced as fast as labels, each label a second after its prediction. `predicted_at` is the
 time of producing, so an alert, which carries the event time that it was judged at, tells the newest event
@@ -10,15 +11,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.events import Pair, Stream, pairs
-from benchmarks.figures import overtaking, per_second, percentiles
+from benchmarks.figures import cores, overtaking, per_second, percentiles
+from benchmarks.processes import usage
 from benchmarks.product import workers
 from benchmarks.progress import say
 from benchmarks.race import Contender, Failed, tail
@@ -26,12 +29,28 @@ from benchmarks.rig import PARTITIONS, Filled, Rig, new_name, send
 from tidegauge import config, keys
 from tidegauge.records import Alert
 
-RATE = 5_000  # events a second, half of them labels
-CASES = {  # title, partitions of the observations
-    "latency": (f"{RATE} events/s, paced; observations in one partition", 1),
-    "latency_spread": (f"the same; observations in {PARTITIONS} partitions", PARTITIONS),
+
+class Paced(NamedTuple):
+    """Events that come at a rate."""
+
+    title: str
+    rate: int  # events a second, half of them labels
+    models: int
+    partitions: int  # of the observations
+    settings: Mapping[str, str] = {}  # of the worker
+
+
+CASES = {
+    "latency": Paced("5000 events/s of 10 models; observations in one partition", 5_000, 10, 1),
+    "latency_spread": Paced(
+        f"the same; observations in {PARTITIONS} partitions, as by default", 5_000, 10, PARTITIONS
+    ),
+    "latency_trickle": Paced("200 events/s of 3 models, default settings", 200, 3, PARTITIONS),
+    "latency_gathered": Paced(
+        "the same, with join.gather_ms = 500", 200, 3, PARTITIONS, {"TIDEGAUGE_JOIN__GATHER_MS": "500"}
+    ),
 }
-MODELS = 10
+_REGIME = 1_500  # outcomes of a model, after which it gets worse or better
 _TICK_SECONDS = 0.002
 _LAG_SECONDS = 1.0
 _WARM_SECONDS = 8.0  # the worker starts, joins its groups, and decides the models' task
@@ -42,15 +61,16 @@ _DRAIN_SECONDS = 20.0
 class Feed:
     """Produces a stream at a rate in a thread, and remembers when it produced each model's labels."""
 
-    def __init__(self, rig: Rig, filled: Filled) -> None:
+    def __init__(self, rig: Rig, filled: Filled, rate: int) -> None:
         self._producer = rig.producer()
+        self._rate = rate / 2  # of predictions, and of labels
         self._filled = filled
         self.labelled: dict[str, list[float]] = defaultdict(list)
         self.seconds = 0.0  # that it took
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        stream, rate = self._filled.stream, RATE / 2
+        stream, rate = self._filled.stream, self._rate
         started = time.time()
         source = enumerate(pairs(stream, int(started * 1_000), 1_000 / rate))
         waiting: deque[tuple[int, Pair]] = deque()
@@ -106,26 +126,53 @@ class Alarms:
                 self._came.append((alert.raised_at_ms, time.time() * 1_000 - alert.raised_at_ms))
 
 
-def measure(rig: Rig, seconds: float, partitions: int, log: Path) -> dict[str, Any]:
-    """Return percentiles in ms over so many seconds, with the observations in so many partitions.
+class Busy:
+    """The cores that worker, broker and Redis keep busy, from a time in the run on."""
+
+    def __init__(self, rig: Rig, contender: Contender, seconds: float) -> None:
+        self._rig = rig
+        self._worker = [process.pid for process in contender.processes]
+        self._timer = threading.Timer(seconds, self._begin)
+        self._timer.start()
+
+    def _begin(self) -> None:
+        self._before, self._began = self._used(), time.monotonic()
+
+    def cores(self) -> dict[str, float | None]:
+        """Return the cores of each since then."""
+        self._timer.join()
+        after, seconds = self._used(), time.monotonic() - self._began
+        return {name: cores(self._before[name], after[name], seconds) for name in after}
+
+    def _used(self) -> dict[str, Any]:
+        return {"worker": usage(self._worker), **self._rig.servers_usage()}
+
+
+def measure(rig: Rig, seconds: float, paced: Paced, log: Path) -> dict[str, Any]:
+    """Return percentiles in ms over so many seconds, and the cores that were busy.
 
     Raises Failed where outcomes are missing.
     """
-    stream = Stream(int((seconds + _WARM_SECONDS) * RATE / 2), MODELS, regime=1_500)
+    stream = Stream(int((seconds + _WARM_SECONDS) * paced.rate / 2), paced.models, regime=_REGIME)
     filled = Filled(new_name("predictions"), new_name("labels"), stream, 0, 0, 0, 0.0)
     rig.topics((filled.predictions, filled.labels))
-    settings = rig.settings(filled, partitions)
-    with workers(rig, filled, settings, log) as contender:
-        return _watched(rig, filled, settings, contender)
+    settings = rig.settings(filled, paced.partitions)
+    with workers(rig, filled, settings, log, more=paced.settings) as contender:
+        about = {"models": paced.models, "settings": dict(paced.settings)}
+        return about | _watched(rig, filled, settings, contender, paced.rate)
 
 
-def _watched(rig: Rig, filled: Filled, settings: config.Settings, contender: Contender) -> dict[str, Any]:
+def _watched(
+    rig: Rig, filled: Filled, settings: config.Settings, contender: Contender, rate: int
+) -> dict[str, Any]:
     _await_presence(rig, contender)
-    feed, alarms = Feed(rig, filled), Alarms(rig, settings.topics.alerts)
+    feed, alarms = Feed(rig, filled, rate), Alarms(rig, settings.topics.alerts)
+    busy = Busy(rig, contender, _WARM_SECONDS)
     began = time.time()
     alarms.thread.start()
     feed.thread.start()
     counts = _counts(rig, filled, feed, contender)
+    busy_cores = busy.cores()
     feed.thread.join()
     alarms.end()
     latencies, warm = [], began + _WARM_SECONDS
@@ -138,6 +185,7 @@ def _watched(rig: Rig, filled: Filled, settings: config.Settings, contender: Con
                 latencies.append(took * 1_000)
     return {
         "pairs": filled.stream.pairs,
+        "cores": busy_cores,
         "rate_per_s": per_second(2 * filled.stream.pairs, feed.seconds),
         "metric_ms": percentiles(latencies),
         "metric_samples": len(latencies),
@@ -148,7 +196,8 @@ def _watched(rig: Rig, filled: Filled, settings: config.Settings, contender: Con
 
 def _counts(rig: Rig, filled: Filled, feed: Feed, contender: Contender) -> dict[str, list[tuple[float, int]]]:
     """Return for each model when its count of outcomes was seen to change, until all are there."""
-    field, names = keys.metric_field("n", "7d"), [f"m{number}" for number in range(MODELS)]
+    field, models = keys.metric_field("n", "7d"), filled.stream.models
+    names = [f"m{number}" for number in range(models)]
     counts: dict[str, list[tuple[float, int]]] = {name: [(0.0, 0)] for name in names}
     until: float | None = None
     while True:

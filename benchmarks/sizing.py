@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.figures import MILLION, number_text
 from benchmarks.table import amount
 
 FULL = 0.7  # of a core is what one is planned for; the rest is for peaks and for catching up
-RATES = (1_000, 5_000, 20_000, 100_000)
+RATES = (20_000, 100_000)  # under such load costs are those of full speed
+PACED = ("latency_trickle", "latency_gathered", "latency")  # what costs there is steps, not events
 HORIZONS = (("1 h", 3_600), ("1 d", 86_400), ("7 d", 7 * 86_400), ("30 d", 30 * 86_400))
 PREDICTIONS_PER_S = 100
 _GIBIBYTE = 1 << 30
@@ -27,11 +28,16 @@ def cores(rate: float, cpu_s_per_million: float) -> float:
     return rate * cpu_s_per_million / MILLION / FULL
 
 
-def rates(one: Case) -> str:
+def rates(one: Case, paced: Sequence[Case]) -> str:
     """Return cores by events a second; a worker is one process and uses a little more than one core."""
     cpu = one["cpu_s_per_million"]
     lines = ["| events/s | worker cores | workers | partitions, at least | broker cores | Redis cores |"]
     lines.append("|--:|--:|--:|--:|--:|--:|")
+    for case in paced:
+        worker, *servers = (f"{case['cores'][name]:.2f}" for name in ("worker", "broker", "redis"))
+        more = ", ".join(f"{name} = {value}" for name, value in _said(case["settings"]))
+        rate = amount(case["rate_per_s"]) + (f", {more}" if more else "")
+        lines.append(f"| {rate} | {worker} | 1 | 4 | {' | '.join(servers)} |")
     for rate in RATES:
         needed = {name: cores(rate, cost) for name, cost in cpu.items()}
         workers = math.ceil(needed["worker"])
@@ -39,6 +45,16 @@ def rates(one: Case) -> str:
         row = f"{needed['worker']:.2f} | {workers} | {max(workers, 4)} | {each}"
         lines.append(f"| {amount(rate)} | {row} |")
     return "\n".join(lines)
+
+
+def _said(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of an environment by their names in a file.
+
+    >>> list(_said({"TIDEGAUGE_JOIN__GATHER_MS": "500"}))
+    [('join.gather_ms', '500')]
+    """
+    for name, value in settings.items():
+        yield name.removeprefix("TIDEGAUGE_").lower().replace("__", "."), value
 
 
 def entry_bytes(one: Case) -> float:
@@ -77,8 +93,9 @@ def text(run: Mapping[str, Any]) -> str:
         return ""
     feature = run["ratios"].get("feature_ns")
     parts = [
-        f"Cores, with {FULL:.0%} of each used, for events (predictions and labels together) of 10 features:",
-        rates(one),
+        "Cores for events (predictions and labels together) of 10 features: at few events as measured, "
+        f"beyond from the CPU of an event with {FULL:.0%} of each used.",
+        rates(one, [run["cases"][name] for name in PACED if "cores" in run["cases"].get(name, {})]),
         f"A further feature value costs {number_text(feature)} ns of a worker." if feature else "",
         f"Memory of Redis for {PREDICTIONS_PER_S} predictions a second:",
         horizons(one, run["ratios"].get("bytes_per_waiting")),

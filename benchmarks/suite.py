@@ -58,8 +58,9 @@ def parts(plan: Plan, rig: Rig, scratch: Path) -> list[Part]:
             for name, stream in plan.peers.items()
         ),
         *(
-            Part(name, title, partial(_latency, rig, plan, partitions, scratch))
-            for name, (title, partitions) in latency.CASES.items()
+            Part(name, paced.title, partial(_latency, rig, plan, paced, scratch))
+            for name, paced in latency.CASES.items()
+            if name in plan.paced
         ),
         *(
             Part(
@@ -140,9 +141,9 @@ def _peer(rig: Rig, stream: Stream, name: str, scratch: Path) -> Result:
         return measure(rig, contender, filled)
 
 
-def _latency(rig: Rig, plan: Plan, partitions: int, scratch: Path) -> Result:
+def _latency(rig: Rig, plan: Plan, paced: latency.Paced, scratch: Path) -> Result:
     rig.empty()
-    return latency.measure(rig, plan.latency_seconds, partitions, scratch / "latency.log")
+    return latency.measure(rig, plan.latency_seconds, paced, scratch / "latency.log")
 
 
 def _told(result: Result) -> str:

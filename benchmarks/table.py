@@ -50,6 +50,9 @@ LATENCY: tuple[Column, ...] = (
         for rank in ("p50", "p95", "p99")
     ),
     ("events/s", field("rate_per_s")),
+    ("worker cores", field("cores.worker", 2)),
+    ("broker", field("cores.broker", 2)),
+    ("Redis", field("cores.redis", 2)),
     ("labels", field("metric_samples")),
     ("alerts", field("alert_samples")),
 )

@@ -41,6 +41,12 @@ def found() -> dict[str, Any]:
         "quix": {"title": "quixstreams", "absent": "no wheel\nfor this Python"},
         "decode": case(400_000.0),
         "latency": {"title": "paced", "metric_ms": {"p50": 40.0, "p95": 60.0, "p99": None}},
+        "latency_gathered": {
+            "title": "paced",
+            "rate_per_s": 200.0,
+            "cores": {"worker": 0.5, "broker": 0.2, "redis": 0.05},
+            "settings": {"TIDEGAUGE_JOIN__GATHER_MS": "500"},
+        },
         "waiting_5000000": {"title": "5", "waiting": 5_000_000, "bytes_per_waiting": 60.0},
         "waiting_1000000": {"title": "1", "waiting": 1_000_000, "bytes_per_waiting": 55.5},
     }
@@ -108,6 +114,7 @@ def test_the_page_is_given_the_figures_of_a_run_and_keeps_the_rest() -> None:
 def test_the_sizing_guide_follows_from_the_figures() -> None:
     text = sizing.text(found())
     assert "| 100 000 | 1.43 | 2 | 4 | 0.14 | 0.29 |" in text
+    assert "| 200, join.gather_ms = 500 | 0.50 | 1 | 4 | 0.20 | 0.05 |" in text
     assert "all matched, 200 bytes each | none labelled, 56 bytes each" in text
     assert "| 7 d | 11.27 GiB | 3.13 GiB |" in text
     assert "0.0 KiB of Redis and 4.0 KiB of its worker" in text
