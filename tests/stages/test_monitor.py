@@ -34,6 +34,7 @@ class World:
     saved_partitions: list[int] = field(default_factory=list)
     published_partitions: list[int] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # models, as they were put into the set of all
+    lingers: list[float] = field(default_factory=list)  # how long it was waited for more, each time
     refuses: int = 0  # publications that fail: the store is away
     while_away: Callable[[], None] = lambda: None  # what happens then
     partitions: int = 1
@@ -49,6 +50,7 @@ class World:
         if not self.gained:
             self.ownership.gained([(TOPIC, number) for number in range(self.partitions)])
             self.gained = True
+        self.lingers.append(seconds)
         self.seconds += max(seconds, STEP_SECONDS)
         return self.waiting.pop(0) if self.waiting else []
 
@@ -134,6 +136,21 @@ def of_partitions(batches: list[list[Record]], count: int) -> list[list[Record]]
         [record._replace(partition=partition) for record in batch for partition in range(count)]
         for batch in batches
     ]
+
+
+def test_a_stage_waits_long_for_more_only_when_all_is_told() -> None:
+    world = World(records(rounds=3, models=2))
+    running = stage(world)
+    running.step()
+    running.step()
+    assert world.lingers == [0.2, 0.02]  # nothing came before the first block
+    while running._owned[0].monitor.unreported():
+        running.step()
+    assert set(world.lingers[1:]) == {0.02}
+    running.step()
+    assert world.lingers[-1] == 0.2
+    assert world.published
+    assert world.drift
 
 
 def test_a_busy_stage_rests_as_long_as_a_piece_took_and_no_model_is_left_behind() -> None:
