@@ -82,7 +82,7 @@ def quick() -> Plan:
             "plain": Stream(10_000),
         },
         waiting=(100_000,),
-        paced=("latency", "latency_trickle"),
+        paced=("latency",),
         latency_seconds=6.0,
         rows=15_000,
         row_peers=("whylogs",),  # the others take minutes to install
