@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -153,19 +154,19 @@ def test_an_id_may_have_as_many_bytes_as_the_limit_says() -> None:
         (encoded(PREDICTION)[:-1], "truncated"),
         (encoded(PREDICTION) + b"x", "trailing"),
         (b"\xff\xfe{}", "malformed"),
-        (encoded(PREDICTION).replace(b'"a"', b'"\xff"'), "in UTF-8: "),
+        (encoded(PREDICTION).replace(b'"a"', b'"\xff"'), "in UTF-8: .*(?i:utf-8)"),
         (encoded(PREDICTION).replace(b'"a"', b'"\\ud800"'), "JSON object"),
         (encoded(PREDICTION).replace(b"1", b"NaN"), "malformed"),
         (encoded(PREDICTION).replace(b"1", b"-Infinity"), "malformed"),
         (b'{"a":' * 40_000, "deeply"),
         (b'{"extra":' + b"[" * 100_000, "deeply"),
-        (encoded(PREDICTION).replace(b"1}", b'1,"prediction":"' + b"\xff" + b'"}'), "in UTF-8: "),
+        (encoded(PREDICTION).replace(b"1}", b'1,"prediction":"' + b"\xff" + b'"}'), "in UTF-8: .*(?i:utf-8)"),
     ],
 )
 def test_what_is_no_json_object_is_malformed(value: bytes | None, detail: str) -> None:
     rejected = refused(value)
     assert (rejected.reason, rejected.path) == ("malformed", "$")
-    assert detail in rejected.detail
+    assert re.search(detail, rejected.detail)
 
 
 def test_a_field_that_comes_twice_and_is_wrong_once_is_malformed() -> None:

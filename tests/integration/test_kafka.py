@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -82,6 +83,21 @@ def test_more_is_what_follows_until_a_seek(settings: Settings, new_topic: Callab
     assert [record.value for record in further] == [b"b", b"c"]
     consumer.seek((topic, 0), 1)
     assert [record.value for record in taken(consumer, 3)] == [b"b", b"c", b"d"]
+    consumer.close()
+
+
+def test_more_is_gathered_where_something_came_until_there_is_enough(
+    settings: Settings, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic()
+    sent(settings, topic, [b"before"])
+    consumer = BatchConsumer(settings.kafka, "test", [topic], Owner().ownership(), WAIT_SECONDS)
+    assert [record.value for record in consumer.take(1, WAIT_SECONDS)] == [b"before"]
+    sent(settings, topic, [b"a"])
+    later = threading.Timer(0.3, sent, (settings, topic, [b"b"]))
+    later.start()
+    assert [record.value for record in consumer.take(2, WAIT_SECONDS)] == [b"a", b"b"]
+    later.join()
     consumer.close()
 
 
