@@ -51,11 +51,6 @@ def cpu_per_million(before: Usage, after: Usage, events: int) -> float | None:
     return (after.cpu_s - before.cpu_s) / events * MILLION if events else None
 
 
-def cores(before: Usage, after: Usage, seconds: float) -> float | None:
-    """Return the cores that a process kept busy."""
-    return per_second(after.cpu_s - before.cpu_s, seconds)
-
-
 def overtaking(counts: Sequence[tuple[float, int]], sent: Sequence[float]) -> list[float | None]:
     """Return for the k-th sent thing how long it took until k + 1 were counted; None if never.
 

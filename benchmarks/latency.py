@@ -20,7 +20,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.events import Pair, Stream, pairs
-from benchmarks.figures import cores, overtaking, per_second, percentiles
+from benchmarks.figures import overtaking, per_second, percentiles
 from benchmarks.processes import usage
 from benchmarks.product import workers
 from benchmarks.progress import say
@@ -142,7 +142,7 @@ class Busy:
         """Return the cores of each since then."""
         self._timer.join()
         after, seconds = self._used(), time.monotonic() - self._began
-        return {name: cores(self._before[name], after[name], seconds) for name in after}
+        return {name: per_second(after[name].cpu_s - self._before[name].cpu_s, seconds) for name in after}
 
     def _used(self) -> dict[str, Any]:
         return {"worker": usage(self._worker), **self._rig.servers_usage()}

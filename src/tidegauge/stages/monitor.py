@@ -44,7 +44,7 @@ _log = logging.getLogger("tidegauge")
 
 CONTROL_KEY = b"control"  # of a record that is a request, not a block
 _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a join batch
-_LINGER_SECONDS: dict[Waits, float] = {"crowded": 0.0, "some": 0.02, "nothing": 0.2}  # for more, by reports
+_LINGER_SECONDS: dict[Waits, float] = {"crowded": 0.0, "some": 0.02, "nothing": 0.2}  # by what is to be told
 _FLUSH_SECONDS = 5.0
 _SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
 _LONGEST_REST_SECONDS = 300.0

@@ -77,9 +77,7 @@ class Reports:
         """Return what waits to be told: more than went with the last piece, some, or nothing."""
         if self._crowded:
             return "crowded"
-        monitors = [owned.monitor for owned in self._owned.values()]
-        some = self._made or any(monitor.unmeasured() or monitor.unread() for monitor in monitors)
-        return "some" if some else "nothing"
+        return "some" if any(map(self._unwritten, self._owned)) else "nothing"
 
     def due(self, load: Load) -> bool:
         """Return whether it is time for the next piece."""
@@ -108,10 +106,8 @@ class Reports:
         """Write all that changed in some partitions, as far as time allows."""
         until = self._clock() + seconds
         for partition in partitions:
-            unwritten = partition in self._made or self._owned[partition].monitor.unreported()
-            while unwritten and self._clock() < until:
+            while self._unwritten(partition) and self._clock() < until:
                 self._write_of(partition, self._piece)
-                unwritten = self._owned[partition].monitor.unreported()
 
     def settle(self) -> None:
         """Wait for the report that is on its way; one that could not be written is kept."""
@@ -132,6 +128,10 @@ class Reports:
         self._made.pop(partition, None)
         if self._writing is not None and self._writing.partition == partition:
             self._writing = None  # refused, if somebody has claimed it since
+
+    def _unwritten(self, partition: int) -> bool:
+        """Return whether something of a partition is not on its way yet."""
+        return partition in self._made or self._owned[partition].monitor.unreported() > 0
 
     def _changed(self) -> dict[int, int]:
         """Return the partitions that have metrics to write, and of how many series."""
