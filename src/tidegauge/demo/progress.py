@@ -31,22 +31,29 @@ class Progress:
 
     def done(self) -> int:
         """Return how many records of the topics the group has committed."""
-        try:
-            committed = self._consumer.committed(self._known(), timeout=_ANSWER_SECONDS)
-        except KafkaException as error:
-            raise Unavailable(f"the groups' offsets cannot be read: {error.args[0].str()}") from error
-        return sum(max(each.offset, 0) for each in committed)
+        return sum(self._committed().values())
 
-    def there(self) -> int:
-        """Return how many records the topics hold; they have lost none."""
-        ends = (
-            self._consumer.get_watermark_offsets(each, timeout=_ANSWER_SECONDS)[1] for each in self._known()
-        )
-        return sum(ends)
+    def behind(self) -> int:
+        """Return how many records of the topics the group has not committed; they have lost none.
+
+        They may be more: the embedded broker counts the last batch of a partition as one record.
+        """
+        return sum(max(self._end(each) - done, 0) for each, done in self._committed().items())
 
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
+
+    def _committed(self) -> dict[TopicPartition, int]:
+        try:
+            committed = self._consumer.committed(self._known(), timeout=_ANSWER_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(f"the groups' offsets cannot be read: {error.args[0].str()}") from error
+        return {each: max(each.offset, 0) for each in committed}
+
+    def _end(self, partition: TopicPartition) -> int:
+        _, end = self._consumer.get_watermark_offsets(partition, timeout=_ANSWER_SECONDS)
+        return int(end)
 
     def _known(self) -> list[TopicPartition]:
         if not self._partitions:

@@ -210,7 +210,7 @@ def _settle(deployment: Deployment, total: int, look: Callable[[], None]) -> Non
         look()
         counters = deployment.reader.join()
         received = sum(side.get("received", 0) for side in (counters.predictions, counters.labels))
-        behind = deployment.monitored.there() - deployment.monitored.done()
+        behind = deployment.monitored.behind()
         before, state = state, (counters, behind, len(deployment.reader.alerts_log(1_000)))
         if state != before:
             since = time.monotonic()
