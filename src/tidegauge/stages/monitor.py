@@ -38,13 +38,13 @@ from tidegauge.ports import (
     Store,
 )
 from tidegauge.records import Alert, Control
-from tidegauge.stages.reports import Load, Owned, Reports, Waits
+from tidegauge.stages.reports import Load, Owned, Reports
 
 _log = logging.getLogger("tidegauge")
 
 CONTROL_KEY = b"control"  # of a record that is a request, not a block
 _BLOCKS = 16  # taken at once: memory is bounded by blocks, each of at most a join batch
-_LINGER_SECONDS: dict[Waits, float] = {"crowded": 0.0, "some": 0.02, "nothing": 0.2}  # by what is to be told
+_LINGER_SECONDS = 0.2  # where nothing is to be told
 _FLUSH_SECONDS = 5.0
 _SNAPSHOT_REST = 19  # times what a snapshot took: a twentieth of the time is for snapshots
 _LONGEST_REST_SECONDS = 300.0
@@ -80,7 +80,7 @@ class MonitorStage:
 
     def step(self) -> int:
         """Take a batch of blocks through the stage; the numbers are those of the module's text."""
-        records = self._consumer.take(_BLOCKS, _LINGER_SECONDS[self._reports.waits()])  # 1
+        records = self._consumer.take(_BLOCKS, min(self._reports.due_in(), _LINGER_SECONDS))  # 1
         alerts = [alert for record in records for alert in self._observe(record)]  # 2
         self._send(alerts)
         self._keep(lambda: self._producer.flush(_FLUSH_SECONDS))  # 3

@@ -20,7 +20,6 @@ from tidegauge.monitor import Monitor, Report
 from tidegauge.ports import Publishing, Store
 
 Load = Literal["quiet", "busy", "behind"]
-Waits = Literal["crowded", "some", "nothing"]
 
 _SOONEST_SECONDS = 0.04  # from one piece to the next: nobody sees it sooner
 _WHOLE_SECONDS = 1.0  # from one piece of a partition with drift and estimates to its next, at most
@@ -29,7 +28,7 @@ _PIECE_SECONDS = 0.05  # what a piece should take: the larger, the less a series
 _PIECE_SERIES = (16, 512)  # at least and at most
 _RESTS: dict[Load, tuple[int, int]] = {  # times what the piece took; the second where more waits
     "quiet": (1, 0),
-    "busy": (2, 4),
+    "busy": (1, 4),
     "behind": (19, 19),
 }
 
@@ -71,19 +70,21 @@ class Reports:
         self._turn = self._whole_turn = -1  # the partition that was served last
         self._written = self._looked = self._whole = clock()
         self._whole_rest = _WHOLE_SECONDS
+        self._whole_more = False
         self._took = 0.0  # seconds, the last piece
 
-    def waits(self) -> Waits:
-        """Return what waits to be told: more than went with the last piece, some, or nothing."""
-        if self._crowded:
-            return "crowded"
-        return "some" if any(map(self._unwritten, self._owned)) else "nothing"
+    def due_in(self) -> float:
+        """Return the seconds until something is written if nothing comes; infinite where all is told."""
+        at = self._written + self._rest("quiet")
+        if not self._changed():
+            if not any(owned.monitor.unread() for owned in self._owned.values()):
+                return math.inf
+            at = max(at, self._whole + self._rest_of_whole(idle=True))
+        return max(at - self._clock(), 0.0)
 
     def due(self, load: Load) -> bool:
         """Return whether it is time for the next piece."""
-        rest = _RESTS[load][self._crowded] * self._took
-        soonest = 0.0 if self._crowded else _SOONEST_SECONDS
-        return self._clock() - self._written >= min(max(rest, soonest), self._longest_seconds)
+        return self._clock() - self._written >= self._rest(load)
 
     def write(self) -> None:
         """Write a piece of what changed since the last time.
@@ -94,7 +95,7 @@ class Reports:
         started = self._clock()
         changed = self._changed()
         self._write_in_turn(changed)
-        self._write_whole(at_once=not changed)
+        self._write_whole(idle=not changed)
         if started - self._looked >= self._longest_seconds:
             for partition in self._owned.keys() - changed.keys():
                 self._write_of(partition, 0)
@@ -133,6 +134,16 @@ class Reports:
         """Return whether something of a partition is not on its way yet."""
         return partition in self._made or self._owned[partition].monitor.unreported() > 0
 
+    def _rest(self, load: Load) -> float:
+        """Return the seconds from the end of a piece to the next."""
+        rest = _RESTS[load][self._crowded] * self._took
+        soonest = 0.0 if self._crowded else _SOONEST_SECONDS
+        return min(max(rest, soonest), self._longest_seconds)
+
+    def _rest_of_whole(self, idle: bool) -> float:
+        """Return the seconds from a whole report to the next; `idle` where no metrics are to be written."""
+        return 0.0 if idle and self._whole_more else self._whole_rest
+
     def _changed(self) -> dict[int, int]:
         """Return the partitions that have metrics to write, and of how many series."""
         counts = {number: owned.monitor.unmeasured() for number, owned in self._owned.items()}
@@ -156,21 +167,21 @@ class Reports:
             fitting = min(every, self._piece) * _PIECE_SECONDS / max(took, _PIECE_SECONDS / 2)
             self._piece = min(max(int(fitting), _PIECE_SERIES[0]), _PIECE_SERIES[1])
 
-    def _write_whole(self, at_once: bool) -> None:
-        """Write a whole report of the partition whose turn it is, where it is time for one or `at_once`."""
+    def _write_whole(self, idle: bool) -> None:
+        """Write a whole report of the partition whose turn it is, where it is time for one."""
         started = self._clock()
-        if not at_once and started - self._whole < self._whole_rest:
+        if started - self._whole < self._rest_of_whole(idle):
             return
         unread = {number: owned.monitor.unread() for number, owned in self._owned.items()}
         for partition in _from(self._whole_turn, {number for number, count in unread.items() if count})[:1]:
             self._write_of(partition, self._piece, metrics=False)
             self._owned[partition].named.clear()  # somebody may delete the set
             self._whole, self._whole_turn = started, partition
-            more = self._owned[partition].monitor.unread() > 0
+            self._whole_more = more = self._owned[partition].monitor.unread() > 0
             took = self._clock() - started
             turn = _WHOLE_SECONDS / len(self._owned)
             self._whole_rest = min(turn, _WHOLE_REST * took if more else math.inf)
-            self._crowded = self._crowded or (at_once and sum(unread.values()) > self._piece)
+            self._crowded = self._crowded or (idle and sum(unread.values()) > self._piece)
 
     def _write_of(self, partition: int, limit: int, whole: bool = True, metrics: bool = True) -> None:
         """Begin to write a report; the one before is written by then."""
