@@ -64,7 +64,7 @@ def full() -> Plan:
         latency_seconds=60.0,
         rows=105_000,
         row_peers=("evidently", "nannyml", "whylogs"),
-        repeated=frozenset({"consume", "decode", "one", "faust", "quix"}),
+        repeated=frozenset({"consume", "decode", "one", "models10k", "features200", "faust", "quix"}),
         repeats=2,
     )
 

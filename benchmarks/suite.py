@@ -1,4 +1,4 @@
-"""Runs a plan: each part once, in turn, and what came of it by name."""
+"""Runs a plan: each part in turn, some of them again, and what came of it by name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.cases import Case, Plan
 from benchmarks.contenders import PEERS, limit, peer
 from benchmarks.environments import python, version
 from benchmarks.events import Stream
+from benchmarks.figures import fastest
 from benchmarks.labels_first import measure_labels_first
 from benchmarks.product import check, workers
 from benchmarks.progress import say
@@ -82,34 +83,35 @@ def parts(plan: Plan, rig: Rig, scratch: Path) -> list[Part]:
 
 
 def run(plan: Plan, rig: Rig, only: frozenset[str]) -> tuple[dict[str, Result], list[str]]:
-    """Return the results by name, and the names of those that failed; an absent peer is no failure."""
+    """Return the results by name, and the names of those that failed; an absent peer is no failure.
+
+    What is repeated is measured again after all the others, at another minute; the fastest counts.
+    """
     results: dict[str, Result] = {}
-    failed = []
+    failed = set()
     with tempfile.TemporaryDirectory(prefix="tidegauge-bench-") as scratch:
-        turns = [part for part in parts(plan, rig, Path(scratch)) if not only or part.name in only]
+        once = [part for part in parts(plan, rig, Path(scratch)) if not only or part.name in only]
+        turns = [*once, *([part for part in once if part.name in plan.repeated] * (plan.repeats - 1))]
         for number, part in enumerate(turns):
             say(f"{part.name}: {part.title} ({number + 1} of {len(turns)})")
-            found, right = _measured(part, plan.repeats if part.name in plan.repeated else 1)
-            results[part.name] = {"title": part.title} | found
+            found, right = _measured(part)
+            results[part.name] = fastest(results.get(part.name), {"title": part.title} | found)
             if not right:
-                failed.append(part.name)
+                failed.add(part.name)
             say(f"  {_told(found)}")
             if part.stream is not None and part.stream not in [later.stream for later in turns[number + 1 :]]:
                 rig.discard(part.stream)
-    return results, failed
+    return results, sorted(failed)
 
 
-def _measured(part: Part, repeats: int) -> tuple[Result, bool]:
-    """Return the fastest of the repeats, and whether there is nothing wrong with any."""
+def _measured(part: Part) -> tuple[Result, bool]:
+    """Return what was measured, and whether nothing is wrong with it."""
     try:
-        found = [part.measured() for _ in range(repeats)]
+        return part.measured(), True
     except Unavailable as error:
         return {"absent": str(error)}, part.optional
     except TidegaugeError as error:
         return {"failed": str(error)}, False
-    best = max(found, key=lambda each: each.get("events_per_s") or 0.0)
-    speeds = [each.get("events_per_s") for each in found]
-    return best | ({"every_events_per_s": speeds} if repeats > 1 else {}), True
 
 
 def _limit(rig: Rig, stream: Stream, what: str, scratch: Path) -> Result:
