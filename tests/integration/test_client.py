@@ -13,6 +13,7 @@ import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.integration.messages import make_alert
 from tidegauge import keys
 from tidegauge.client import (
     AlertFollower,
@@ -23,26 +24,9 @@ from tidegauge.client import (
     PredictionLogger,
 )
 from tidegauge.errors import ConfigError, Unavailable
-from tidegauge.records import Alert, Evidence
 from tidegauge.servers import Servers
 
 NewTopic = Callable[..., str]
-
-
-def make_alert(number: int, at_ms: int = 0) -> Alert:
-    return Alert(
-        alert_id=f"alert-{number}",
-        incident_id=f"incident-{number}",
-        status="firing",
-        kind="performance",
-        rule="f1",
-        model_id="churn",
-        model_version="v1",
-        raised_at_ms=at_ms,
-        opened_at_ms=at_ms,
-        message=f"number {number}",
-        evidence=Evidence(metric="f1", window="1000", n=1_000, current=0.5),
-    )
 
 
 def read(servers: Servers, topic: str, count: int, partitions: int = 1) -> list[tuple[bytes, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.integration.messages import sent
 from tidegauge.adapters.kafka import BatchConsumer, RowProducer
 from tidegauge.config import Kafka, Settings
 from tidegauge.errors import Unavailable
@@ -44,13 +45,6 @@ def taken(consumer: BatchConsumer, count: int) -> list[Record]:
     while len(found) < count and time.monotonic() < until:
         found += consumer.take(100, 0.1)
     return found
-
-
-def sent(settings: Settings, topic: str, values: list[bytes]) -> None:
-    producer = RowProducer(settings.kafka)
-    for value in values:
-        producer.send(topic, value, partition=0)
-    producer.flush(20)
 
 
 def test_what_was_committed_is_not_read_again_and_what_was_not_is(

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from tidegauge.config import Settings
+from tidegauge.demo import topics
 
 WAIT_SECONDS = 60
 
@@ -75,19 +76,7 @@ def produce(settings: Settings, events: Iterable[tuple[str, Any]]) -> None:
 
 def everything(settings: Settings, topic: str) -> list[dict[str, Any]]:
     """Return every JSON message of a topic."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "reader"})
-    found = []
-    try:
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            consumer.assign([TopicPartition(topic, partition, 0)])
-            while high and (not found or found[-1]["_offset"] < high - 1):
-                for message in consumer.consume(1_000, 1.0):
-                    assert message.error() is None, message.error()
-                    found.append({**json.loads(message.value()), "_offset": message.offset()})
-    finally:
-        consumer.close()
-    return found
+    return [json.loads(value) for value in topics.values(settings, topic)]
 
 
 def original(letter: dict[str, Any]) -> bytes:

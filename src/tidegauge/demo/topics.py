@@ -24,7 +24,7 @@ def order(settings: Settings) -> Iterator[Seen]:
 
     Only ids and revisions are read: the values come from the raw events.
     """
-    for block, value in enumerate(_values(settings, settings.topics.observations)):
+    for block, value in enumerate(values(settings, settings.topics.observations)):
         rows = block_codec.decode(value).outcomes
         signs, revisions = rows.sign.astype(int).tolist(), rows.revision.tolist()
         yield from map(Seen, rows.prediction_id, revisions, signs, itertools.repeat(block))
@@ -33,13 +33,13 @@ def order(settings: Settings) -> Iterator[Seen]:
 def alerts(settings: Settings) -> list[Alert]:
     """Return the alerts of the topic, each once, in their order."""
     found: dict[str, Alert] = {}
-    for value in _values(settings, settings.topics.alerts):
+    for value in values(settings, settings.topics.alerts):
         alert = msgspec.json.decode(value, type=Alert)
         found.setdefault(alert.alert_id, alert)
     return list(found.values())
 
 
-def _values(settings: Settings, topic: str) -> Iterator[bytes]:
+def values(settings: Settings, topic: str) -> Iterator[bytes]:
     """Yield the values of a topic up to its present end, partition by partition."""
     consumer = Consumer(
         {
