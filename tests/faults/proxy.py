@@ -63,13 +63,9 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flow.set)
 
     def close(self) -> None:
-        self._server.close()
-        self.cut()
+        self._do(self._end)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     def __enter__(self) -> Self:
@@ -90,16 +86,27 @@ class Proxy:
         for writer in [*self._open]:
             writer.transport.abort()
 
+    async def _end(self) -> None:
+        # in the loop's own thread: a connection may be leaving the server at this moment
+        self._server.close()
+        self._down = True
+        self._flow.set()
+        await self._drop()
+        if connections := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(connections, timeout=5)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._down or self.upstream_port is None:
             writer.transport.abort()
             return
+        self._open.add(writer)  # now, so that a drop also ends what is only being connected
         try:
             there = await asyncio.open_connection(_HOST, self.upstream_port)
         except OSError:
+            self._open.discard(writer)
             writer.transport.abort()
             return
-        self._open |= {writer, there[1]}
+        self._open.add(there[1])
         try:
             await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
         finally:
