@@ -35,6 +35,7 @@ class World:
     published_partitions: list[int] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # models, as they were put into the set of all
     lingers: list[float] = field(default_factory=list)  # how long it was waited for more, each time
+    writing: bool = False  # a publication is on its way
     refuses: int = 0  # publications that fail: the store is away
     while_away: Callable[[], None] = lambda: None  # what happens then
     partitions: int = 1
@@ -91,6 +92,7 @@ class World:
         return None
 
     def save(self, partition: int, epoch: int, snapshot: Snapshot) -> bool:
+        assert not self.writing, "a snapshot tells the tally of what was published, so that must be known"
         self.seconds += 1.0
         self.saved.append(self.seconds)
         self.saved_partitions.append(partition)
@@ -110,7 +112,13 @@ class World:
         drift = {key for key in writes if key.startswith("tg:drift:")}
         if drift:
             self.drift.append((started, self.seconds, drift))
-        return lambda: True
+        assert not self.writing
+        self.writing = True
+        return self.arrive
+
+    def arrive(self) -> bool:
+        self.writing = False
+        return True
 
     def fail(self) -> bool:
         raise Unavailable("the store is away")

@@ -22,7 +22,7 @@ import msgspec
 from tidegauge.adapters import block_codec
 from tidegauge.baseline_file import BaselineFile
 from tidegauge.config import Settings
-from tidegauge.errors import Rejected, SnapshotError, TidegaugeError
+from tidegauge.errors import Rejected, SnapshotError
 from tidegauge.events import dead_letter, read
 from tidegauge.monitor import Monitor
 from tidegauge.ports import (
@@ -38,7 +38,7 @@ from tidegauge.ports import (
     Store,
 )
 from tidegauge.records import Alert, Control
-from tidegauge.stages.reports import Load, Owned, Reports
+from tidegauge.stages.reports import Load, Owned, Reports, taken_over
 
 _log = logging.getLogger("tidegauge")
 
@@ -163,7 +163,7 @@ class MonitorStage:
                 continue
             snapshot = Snapshot(owned.next_offset, block_codec.pack(owned.monitor.state()))
             if not self._store.save(partition, owned.epoch, snapshot):
-                raise TidegaugeError(f"partition {partition} has a newer owner")
+                raise taken_over(partition)
             owned.saved_offset, owned.saved_at = owned.next_offset, self._clock()
             self._to_commit[self._settings.topics.observations, partition] = Committed(owned.next_offset)
         self._saved_in = self._clock() - started  # a commit waits for the broker and costs nothing

@@ -122,7 +122,7 @@ class Reports:
             self._made[writing.partition] = writing.report.then(newer) if newer else writing.report
             raise
         if not written:
-            raise TidegaugeError(f"partition {writing.partition} has a newer owner")
+            raise taken_over(writing.partition)
 
     def drop(self, partition: int) -> None:
         """Forget what is not written of a partition that is somebody else's."""
@@ -196,6 +196,11 @@ class Reports:
         ended = self._store.begin_publish(partition, owned.epoch, report.writes)
         self._writing = Writing(partition, report, ended)
         del self._made[partition]
+
+
+def taken_over(partition: int) -> TidegaugeError:
+    """Return the error of a stage that wrote for a partition which somebody else has claimed since."""
+    return TidegaugeError(f"partition {partition} has a newer owner")
 
 
 def _from(last: int, partitions: Iterable[int]) -> list[int]:
