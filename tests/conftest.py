@@ -12,6 +12,7 @@ from tidegauge.servers import KINDS, Kind, Servers, start
 
 ON_SERVERS = frozenset({"integration", "servers"})
 UNCOVERED = frozenset({"demo", "simulation"})  # go through what others cover; measuring it doubles their time
+FIRST = "simulation"  # minutes each: begun last, one of them would leave the other processes idle
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,13 +34,19 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs servers, by fixture or by the directory under tests/, and what coverage leaves out."""
-    root = Path(__file__).parent
     for item in items:
-        directory = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
+        directory = _directory(item)
         if directory in ON_SERVERS or "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.integration)
         if directory in UNCOVERED:
             item.add_marker(pytest.mark.no_cover)
+    items.sort(key=lambda item: _directory(item) != FIRST)
+
+
+def _directory(item: pytest.Item) -> str:
+    """Return the directory under tests/ in which an item stands, "" for a doctest of src."""
+    root = Path(__file__).parent
+    return item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
 
 
 @pytest.fixture(scope="session")
