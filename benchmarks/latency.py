@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,13 +66,16 @@ class Feed:
         self._rate = rate / 2  # of predictions, and of labels
         self._filled = filled
         self.labelled: dict[str, list[float]] = defaultdict(list)
+        self.last_ms = 0  # of predictions: then a model's event time stands still, while labels come
         self.seconds = 0.0  # that it took
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         stream, rate = self._filled.stream, self._rate
         started = time.time()
-        source = enumerate(pairs(stream, int(started * 1_000), 1_000 / rate))
+        at_ms, step_ms = int(started * 1_000), 1_000 / rate
+        self.last_ms = at_ms + int((stream.pairs - stream.models) * step_ms)
+        source = enumerate(pairs(stream, at_ms, step_ms))
         waiting: deque[tuple[int, Pair]] = deque()
         sent = labelled = 0
         while labelled < stream.pairs:
@@ -113,9 +116,9 @@ class Alarms:
         self.thread.join()
         self._consumer.close()
 
-    def since(self, began: float) -> list[float]:
-        """Return the latencies in ms of the alerts that were raised after a time."""
-        return [took for raised_at_ms, took in self._came if raised_at_ms >= began * 1_000]
+    def between(self, began_ms: float, ended_ms: float) -> list[float]:
+        """Return the latencies in ms of the alerts that were raised from a time in ms until another."""
+        return [took for raised_at_ms, took in self._came if began_ms <= raised_at_ms < ended_ms]
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -176,7 +179,7 @@ def _watched(
     feed.thread.join()
     alarms.end()
     latencies, warm = [], began + _WARM_SECONDS
-    alerts = alarms.since(warm)
+    alerts = alarms.between(warm * 1_000, feed.last_ms)
     for model, sent in feed.labelled.items():
         for sent_at, took in zip(sent, overtaking(counts[model], sent), strict=True):
             if took is None:
@@ -196,15 +199,12 @@ def _watched(
 
 def _counts(rig: Rig, filled: Filled, feed: Feed, contender: Contender) -> dict[str, list[tuple[float, int]]]:
     """Return for each model when its count of outcomes was seen to change, until all are there."""
-    field, models = keys.metric_field("n", "7d"), filled.stream.models
-    names = [f"m{number}" for number in range(models)]
+    names = [f"m{number}" for number in range(filled.stream.models)]
+    outcomes = _outcomes(rig, names)
     counts: dict[str, list[tuple[float, int]]] = {name: [(0.0, 0)] for name in names}
     until: float | None = None
     while True:
-        pipeline = rig.redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.hget(keys.metrics_key(name, "v1"), field)
-        found: list[Any] = pipeline.execute()
+        found = outcomes()
         now = time.time()
         for name, text in zip(names, found, strict=True):
             count = int(float(text)) if text and text != keys.UNDEFINED else 0
@@ -219,6 +219,21 @@ def _counts(rig: Rig, filled: Filled, feed: Feed, contender: Contender) -> dict[
         if contender.processes[0].poll() is not None:
             raise Failed(f"the worker ended:\n{tail(contender.log)}")
         time.sleep(_POLL_SECONDS)
+
+
+def _outcomes(rig: Rig, names: Sequence[str]) -> Callable[[], list[Any]]:
+    """Return what reads the published count of outcomes of each model.
+
+    The commands are packed once: who looks takes from the cores of those whom it looks at.
+    """
+    connection, field = rig.redis.connection_pool.get_connection(), keys.metric_field("n", "7d")
+    commands = connection.pack_commands([("HGET", keys.metrics_key(name, "v1"), field) for name in names])
+
+    def read() -> list[Any]:
+        connection.send_packed_command(commands)
+        return [connection.read_response() for _ in names]
+
+    return read
 
 
 def _await_presence(rig: Rig, contender: Contender) -> None:
