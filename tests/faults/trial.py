@@ -251,7 +251,8 @@ class Trial:
             lambda found: examine.counters(self.gauge.counters(), expected, found), steady_seconds
         )
         self._until_clean(lambda found: examine.dead_letters(self.settings, expected, found), 3.0)
-        self._until_clean(lambda found: examine.alerts(self.settings, store, found), 3.0)
+        # Whoever logs the alerts has a group of its own, which may be looking for its coordinator still.
+        self._until_clean(lambda found: examine.alerts(self.settings, store, found), RECOVERY_SECONDS)
         calm = Undisturbed.of(self.settings)
         self._until_clean(
             lambda found: examine.undisturbed(self.settings, store, calm, found), steady_seconds
